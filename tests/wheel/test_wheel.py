@@ -3,8 +3,9 @@
 import importlib.resources
 from pathlib import Path
 
-import icops_fhir
 from icops_fhir.fhir.packages import definitions, profiles
+
+import icops_fhir
 
 
 def test_the_r4_definitions_are_built_in() -> None:
