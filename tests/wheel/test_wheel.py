@@ -3,9 +3,8 @@
 import importlib.resources
 from pathlib import Path
 
-from icops_fhir.fhir.packages import definitions, profiles
-
 import icops_fhir
+from icops_fhir.fhir.packages import definitions, profiles
 
 
 def test_the_r4_definitions_are_built_in() -> None:
