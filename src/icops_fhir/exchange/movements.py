@@ -1,0 +1,179 @@
+"""A venue as the fold of its movements: the same movements give the same Encounter, in whatever order they arrived.
+
+IHE PAM-FR §5.3 (movements), §5.4.1 (A11 and PV1-51), §6.13 (ZBE). Pure: records in, units of the Encounter out.
+
+    messages of one ZBE-1 ─ heard ─▶ Movement ─┐
+    messages of one ZBE-1 ─ heard ─▶ Movement ─┴─ fold, by ZBE-2 ─▶ units of the venue Encounter ─ merge ─▶ Encounter
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from icops_fhir.exchange.feed import Sent, Units, advance, said
+
+INSERT, UPDATE, CANCEL = "INSERT", "UPDATE", "CANCEL"  # ZBE-4
+HISTORIC = "Y"  # ZBE-5
+VENUE, DOSSIER = "V", "A"  # PV1-51
+
+# What each trigger makes of the venue; "" leaves its status as it was.
+STATUS = {
+    "A05": "planned", "A14": "planned",
+    "A01": "in-progress", "A04": "in-progress", "A06": "in-progress", "A07": "in-progress", "A22": "in-progress",
+    "A21": "onleave", "A03": "finished",
+}  # fmt: skip
+ADMISSIONS = ("A01", "A04", "A05", "A14")  # cancelled, there never was a venue
+PRESENCE = ("A01", "A04", "A06", "A07", "A02", "A22", "A10")  # the patient has come
+CANCELS = {
+    "A11": "A01", "A12": "A02", "A13": "A03", "A25": "A16", "A26": "A15", "A27": "A14", "A32": "A10", "A33": "A09",
+    "A38": "A05", "A52": "A21", "A53": "A22", "A55": "A54",
+}  # fmt: skip
+CROSSED = {"A06": "A07", "A07": "A06"}  # each inserts, and cancels the other: ZBE-4 decides
+OURS = ("status", "period", "subject", "partOf", "identifier", "account")  # never taken from one movement alone
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one message says of one movement."""
+
+    stamp: str
+    action: str
+    trigger: str  # that inserted the movement: ZBE-6, or what the cancelling trigger cancels
+    at: str  # ZBE-2
+    scope: str = ""  # PV1-51 of an A11
+    facts: Units = field(default_factory=dict)  # of the venue
+    own: Units = field(default_factory=dict)  # of the movement itself
+    start: str = ""  # PV1-44, as FHIR
+    end: str = ""  # PV1-45, as FHIR
+    original: str = ""  # key of the message
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """All that was said of one movement. `inserted`, `cancelled`: newest stamp of each, "" = never."""
+
+    key: str
+    inserted: str = ""
+    cancelled: str = ""
+    scope: str = ""
+    trigger: tuple[str, str] = ("", "")
+    at: tuple[str, str] = ("", "")
+    start: tuple[str, str] = ("", "")
+    end: tuple[str, str] = ("", "")
+    facts: Sent = field(default_factory=dict)
+    own: Sent = field(default_factory=dict)
+    previous: Units = field(default_factory=dict)  # PV1 of its cancellation: the state before it
+    waiting: tuple[str, ...] = ()  # messages kept until the movement arrives
+
+    @property
+    def pending(self) -> bool:
+        """Amended or cancelled, but never inserted: nothing of it counts yet."""
+        return not self.inserted
+
+    @property
+    def when(self) -> tuple[str, str, str]:
+        return (self.at[1], self.inserted, self.key)
+
+
+def heard(movement: Movement, statement: Statement) -> Movement:
+    """The movement with one more statement; the newest stamp wins, place by place, whatever came first."""
+    s = statement
+    if s.action == CANCEL:
+        newer = s.stamp >= movement.cancelled
+        return replace(
+            movement, cancelled=max(movement.cancelled, s.stamp), trigger=movement.trigger if movement.trigger[1] else ("", s.trigger),
+            scope=s.scope if newer else movement.scope, previous=s.facts if newer else movement.previous,
+            waiting=_waiting(movement, s),
+        )  # fmt: skip
+    inserted = max(movement.inserted, s.stamp) if s.action == INSERT else movement.inserted
+    return replace(
+        movement,
+        inserted=inserted,
+        trigger=_newest(movement.trigger, (s.stamp, s.trigger)),
+        at=_newest(movement.at, (s.stamp, s.at)),
+        start=_newest(movement.start, (s.stamp, s.start)),
+        end=_newest(movement.end, (s.stamp, s.end)),
+        facts=advance(movement.facts, s.facts, s.stamp),
+        own=advance(movement.own, s.own, s.stamp),
+        waiting=() if s.action == INSERT else _waiting(movement, s),
+    )
+
+
+def live(movement: Movement, voided: str = "") -> bool:
+    """Inserted, and not cancelled since, alone or with its venue or dossier; in the same second the cancellation wins."""
+    return movement.inserted > max(movement.cancelled, voided)
+
+
+def voids(movements: Iterable[Movement], scopes: tuple[str, ...]) -> str:
+    """The newest A11 that takes a whole venue (any scope) or a whole dossier (A or empty) with it."""
+    return max((m.cancelled for m in movements if m.inserted and m.scope and m.scope in scopes and not live(m)), default="")
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """What the movements make of a venue."""
+
+    status: str
+    units: Units
+    last: str  # key of its last live movement
+    start: str = ""
+    end: str = ""
+
+
+def fold(movements: Iterable[Movement], voided: str = "") -> Venue | None:
+    """The venue after its movements, in the order of ZBE-2; None while none of them has arrived."""
+    known = sorted((m for m in movements if m.inserted), key=lambda m: m.when)
+    if not known:
+        return None
+    standing = [m for m in known if live(m, voided)]
+    fallen = [m for m in known if not live(m, voided)]
+    if not standing and (voided or all(m.trigger[1] in ADMISSIONS for m in fallen)):
+        return Venue("cancelled", _layers(fallen), "", start=fallen[0].start[1] or fallen[0].at[1])
+    base: Units = {}
+    for m in fallen:
+        if m.trigger[1] not in ADMISSIONS:
+            base |= m.previous
+    status = end = ""
+    for m in standing:
+        trigger = m.trigger[1]
+        status = STATUS.get(trigger) or (status if status not in ("", "planned") or trigger not in PRESENCE else "in-progress")
+        if trigger == "A03":
+            end = m.end[1] or m.at[1]
+        elif status != "finished":
+            end = ""
+    come = [m for m in standing if m.trigger[1] in PRESENCE] or standing
+    start = next((m.start[1] for m in standing if m.start[1]), "") or (come[0].at[1] if come else "")
+    return Venue(status or "in-progress", base | _layers(standing), standing[-1].when[2] if standing else "", start, end)
+
+
+def _layers(movements: Iterable[Movement]) -> Units:
+    out: Units = {}
+    for m in movements:
+        out |= {unit: value for unit, value in said(m.facts).items() if value is not None}
+        for unit, (_, value) in m.facts.items():
+            if value is None:
+                out.pop(unit, None)
+    return out
+
+
+def _newest(known: tuple[str, str], said_now: tuple[str, str]) -> tuple[str, str]:
+    return said_now if said_now[1] and said_now[0] >= known[0] else known
+
+
+def _waiting(movement: Movement, statement: Statement) -> tuple[str, ...]:
+    if movement.inserted or not statement.original or statement.original in movement.waiting:
+        return movement.waiting
+    return (*movement.waiting, statement.original)
+
+
+def to_json(movement: Movement) -> dict[str, Any]:
+    """The movement as a record's body."""
+    return asdict(movement)
+
+
+def from_json(body: dict[str, Any]) -> Movement:
+    """And back."""
+    pairs = {name: tuple(body[name]) for name in ("trigger", "at", "start", "end", "waiting")}
+    return Movement(**{**body, **pairs})
