@@ -61,6 +61,8 @@ class Framer:
 
     def close(self) -> Fault | None:
         """The stream ended: say what was lost, if anything."""
+        if self._open and self.waste:
+            return _fault("too-long", f"block of more than {self._size} bytes, the limit is {self.limit}", self._head(), True)
         if self._open:
             return _fault("torn", f"the connection closed inside a block, after {self._size} bytes", self._head(), False)
         if self.waste:
