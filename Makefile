@@ -71,11 +71,12 @@ bench: $(INSTALLED)
 
 # --- care -----------------------------------------------------------------------------------------------------------
 
-lock: $(LOCKED)
+LOCK := --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --quiet
+lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet uv
-	build/lock/bin/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url \
-	  --python-version 3.11 --custom-compile-command "make lock" --quiet --output-file requirements.lock
+	build/lock/bin/uv pip compile pyproject.toml --extra dev $(LOCK) --output-file requirements.lock
+	build/lock/bin/uv pip compile pyproject.toml --constraint requirements.lock $(LOCK) --output-file docker/requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist
