@@ -12,7 +12,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-WAL_SIZE = 4 * 2**20
+WAL_SIZE = 4 * 2**20  # bytes at which a checkpoint begins
+HARD = 8  # times that, and the writer does the work itself
 
 
 class Checkpoint:
@@ -43,6 +44,8 @@ class Checkpoint:
         elif size > self._next:
             self._next = size + self._size
             self._due.set()
+        if size > HARD * self._size:  # the side thread does not keep up, or a reader holds an old snapshot
+            self._finish = True
 
     def stop(self) -> None:
         self._stop = True

@@ -49,7 +49,7 @@ class SqliteReader:
 
     def history(self, type: str | None = None, id: str | None = None, *, before: int | None = None,
                 since: str | None = None, count: int = 50) -> list[Version]:
-        window = min(before or FOREVER, FOREVER), self._first_since(since) if since else 0, count
+        window = FOREVER if before is None else min(before, FOREVER), self._first_since(since) if since else 0, count
         if type is None:
             rows = self._execute(self._sql["history"], window)
         elif id is None:

@@ -11,6 +11,7 @@ https://www.sqlite.org/wal.html
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ class SqliteStore:
         self._checkpoint: Checkpoint | None = None
         if self._path:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # health data: the owner's alone
         self._lock = FileLock(self._path) if self._path else None
         try:
             self._connection, limit = connect(self._path, writes=True)
@@ -63,7 +65,7 @@ class SqliteStore:
         self._queue = JobQueue(queue)
         self._writer = Writer(
             self._connection, limit, guard, self._queue, self.cache, Stamps(clock, pk, *last),
-            group=group, seconds=seconds, fingerprint=fingerprint, committed=self._committed,
+            group=group, seconds=seconds, fingerprint=fingerprint, committed=self._feed.publish, between=self._between,
         )
         if self._path:
             pool = [connect(self._path, writes=False) for _ in range(readers)]
@@ -80,8 +82,7 @@ class SqliteStore:
         side = [self._checkpoint.thread] if self._checkpoint else []
         return [self._writer.thread, *self._readers.threads, *side, self._reindex.thread]
 
-    def _committed(self, sequence: int) -> None:
-        self._feed.publish(sequence)
+    def _between(self) -> None:
         if self._checkpoint:
             self._checkpoint.after_commit(self._connection)
 

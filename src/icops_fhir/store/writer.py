@@ -36,7 +36,8 @@ class Writer:
     """Runs until its queue is closed and drained."""
 
     def __init__(self, connection: sqlite3.Connection, limit: Limit, guard: Guard, queue: JobQueue, cache: HotCache,
-                 stamps: Stamps, *, group: int, seconds: float, fingerprint: Callable[[str], str], committed: Committed) -> None:
+                 stamps: Stamps, *, group: int, seconds: float, fingerprint: Callable[[str], str], committed: Committed,
+                 between: Callable[[], None]) -> None:
         self._connection = connection
         self._limit = limit
         self._guard = guard
@@ -47,6 +48,7 @@ class Writer:
         self._seconds = seconds
         self._fingerprint = fingerprint
         self._committed = committed
+        self._between = between
         self._types = {row[0] for row in connection.execute(queries()["fingerprints"])}
         self.thread = threading.Thread(target=self._run, name="icops-writer", daemon=True)
 
@@ -57,6 +59,7 @@ class Writer:
                 with self._guard:
                     answers = self._commit(jobs)
                 answer_all(answers)
+                self._between()
             del group, answers  # nothing of a job outlives its answer
 
     def _commit(self, jobs: deque[Job]) -> list[Answer]:
