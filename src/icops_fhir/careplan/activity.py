@@ -123,9 +123,17 @@ def covers(movement: str, other: dict[str, Any]) -> bool:
     """Whether a movement key means that identifier; a key of ours may leave the date open ("A03/visit/*^sender^")."""
     if movement and identifier(movement) == {k: other[k] for k in ("system", "value") if k in other}:
         return True
-    head, star, tail = movement.partition("/*^")
+    if not is_open_key(movement) or other.get("system") != MOVEMENT:
+        return False
+    head, _, tail = movement.partition("*^")
+    heads = (head, "A04" + head.removeprefix("A01")) if head.startswith("A01/") else (head,)  # A11 cancels both
     value = str(other.get("value", ""))
-    return bool(star) and other.get("system") == MOVEMENT and value.startswith(f"{head}/") and value.endswith(f"^{tail}")
+    return value.startswith(heads) and value.endswith(f"^{tail}")
+
+
+def is_open_key(movement: str) -> bool:
+    """Whether a key of ours leaves the date open."""
+    return "/*^" in movement
 
 
 def is_of(event: Event, resource: Resource, plan: Resource, pathway: Pathway) -> bool:

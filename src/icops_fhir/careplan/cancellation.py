@@ -11,11 +11,12 @@ from datetime import datetime
 from icops_fhir.careplan import communication as c
 from icops_fhir.careplan import event as e
 from icops_fhir.careplan import home
-from icops_fhir.careplan.activity import is_of
+from icops_fhir.careplan.activity import is_of, is_open_key
 from icops_fhir.careplan.codes import REASONS, reason
 from icops_fhir.careplan.current import Pathway, Resource, local
 from icops_fhir.careplan.event import Event
 from icops_fhir.careplan.task import closed, is_open, is_untouched, part
+from icops_fhir.careplan.when import before
 
 
 def cancel(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list[Resource]:
@@ -23,6 +24,8 @@ def cancel(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> lis
     venues = pathway.dossier(event.encounter) if event.scope == "dossier" else {local(event.encounter)}
 
     def concerned(made: Resource) -> bool:
+        if (event.kind == e.DEATH or is_open_key(event.movement)) and before(event.recorded, part(c.maker(made), "recorded")):
+            return False  # said after this cancellation, which names no movement
         if event.kind == e.DEATH:
             return part(c.maker(made), "event") == e.DEATH
         if event.scope == "movement":
