@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from icops_fhir.search.condition import Condition, IndexRow, Predicate, any_of, unescape
@@ -26,6 +27,7 @@ _LETTERS = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d
 _SPACES = re.compile(r"\s+")
 
 
+@lru_cache(maxsize=2048)  # one resource says the same name to several parameters
 def norm(text: str) -> str:
     """The text as it is compared: `Jean-François  LŒB` is `jean francois loeb`."""
     if not text.isascii():
