@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from icops_fhir.fhir.bundle import bundle as joined
+from icops_fhir.fhir.bundle import entry
 from icops_fhir.fhir.issue import FhirError, Issue, outcome
-from icops_fhir.fhir.json import dumps
 from icops_fhir.interactions import transaction
 from icops_fhir.interactions.registry import find, of_entry, path_of
 from icops_fhir.interactions.request import Answer, Request, Resource, Service, etag
@@ -26,7 +27,7 @@ async def bundle(service: Service, request: Request) -> Answer:
         raise _refused("structure", "Post a Bundle of type batch or transaction here; a single resource goes to /{type}.",
                        "Postez ici un Bundle de type batch ou transaction ; une ressource seule va à /{type}.", 400)
     entries = given.get("entry", [])
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
         raise _refused("structure", "Bundle.entry must be a list of objects.", "Bundle.entry doit être une liste d'objets.", 400)
     if len(entries) > service.bundle_entries:
         raise _refused("too-long", f"The Bundle has {len(entries)} entries, the limit is {service.bundle_entries}: send several.",
@@ -35,24 +36,24 @@ async def bundle(service: Service, request: Request) -> Answer:
         answers = await transaction.transaction(service, request, entries)
     else:
         answers = await _batch(service, request, entries)
-    reads = [isinstance(asked := entry.get("request"), dict) and asked.get("method") in ("GET", "HEAD") for entry in entries]
+    reads = [isinstance(asked := item.get("request"), dict) and asked.get("method") in ("GET", "HEAD") for item in entries]
     return Answer(body=response(f"{kind}-response", answers, reads, request))
 
 
 async def _batch(service: Service, request: Request, entries: list[Resource]) -> list[Answer]:
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(entry: Resource) -> Answer:
+    async def one(item: Resource) -> Answer:
         async with room:
-            return await _alone(service, request, entry)
+            return await _alone(service, request, item)
 
-    return list(await asyncio.gather(*(one(entry) for entry in entries)))
+    return list(await asyncio.gather(*(one(item) for item in entries)))
 
 
-async def _alone(service: Service, request: Request, entry: Resource) -> Answer:
+async def _alone(service: Service, request: Request, item: Resource) -> Answer:
     try:
-        asked = of_entry(entry, request)
-        interaction, asked = find(path_of(entry, request.base), asked)
+        asked = of_entry(item, request)
+        interaction, asked = find(path_of(item, request.base), asked)
         if interaction.shape == "system":
             raise _refused("not-supported", "A batch inside a batch is not possible.", "Un lot dans un lot n'est pas possible.", 400)
         return await interaction.handler(service, asked)
@@ -63,8 +64,8 @@ async def _alone(service: Service, request: Request, entry: Resource) -> Answer:
 def response(kind: str, answers: Sequence[Answer], reads: Sequence[bool], request: Request) -> bytes:
     """The Bundle that answers, joined from the bytes of each answer."""
     whole = request.prefer.get("return") == "representation"
-    entries = b",".join(_entry(item, request, whole or read or item.version is None) for item, read in zip(answers, reads, strict=True))
-    return b'{"resourceType":"Bundle","type":"' + kind.encode() + b'"' + (b',"entry":[' + entries + b"]}" if entries else b"}")
+    entries = (_entry(item, request, whole or read or item.version is None) for item, read in zip(answers, reads, strict=True))
+    return joined(kind, entries)
 
 
 def _entry(item: Answer, request: Request, whole: bool) -> bytes:
@@ -74,13 +75,10 @@ def _entry(item: Answer, request: Request, whole: bool) -> bytes:
         said["location"] = item.location
     if version is not None:
         said["etag"], said["lastModified"] = etag(version.version), version.updated
-    if item.issues:
+    if item.status >= 400:
         said["outcome"] = outcome(item.issues, request.language)
-    body = item.body if whole and not item.issues and item.media_type.startswith("application/fhir+json") else b""
-    place = b""
-    if version is not None:
-        place = b'"fullUrl":' + dumps(f"{request.base}/{version.type}/{version.id}") + b","
-    return b"{" + place + (b'"resource":' + body + b"," if body else b"") + b'"response":' + dumps(said) + b"}"
+    body = item.body if whole and item.media_type.startswith("application/fhir+json") else b""
+    return entry(body, f"{request.base}/{version.type}/{version.id}" if version is not None else "", response=said)
 
 
 def _refused(code: str, english: str, french: str, status: int) -> FhirError:

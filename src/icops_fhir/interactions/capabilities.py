@@ -10,15 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from icops_fhir.fhir.json import dumps
-from icops_fhir.fhir.packages import known
 from icops_fhir.interactions.content import types
 from icops_fhir.interactions.registry import interactions
 from icops_fhir.interactions.request import Answer, Request, Service
 from icops_fhir.operations.registry import Operation, operations
+from icops_fhir.search.parameters import COLUMNS, parameters
+from icops_fhir.search.types import TYPES
 
-SEARCHED = frozenset({"string", "token", "reference", "date", "number", "quantity", "uri"})
 SYSTEM_CODES = ("transaction", "batch", "history-system")
-SHARED = ("Resource", "DomainResource")
 
 
 async def capabilities(service: Service, request: Request) -> Answer:
@@ -79,11 +78,10 @@ def _resource(type_: str) -> dict[str, Any]:
 
 
 def _search_parameters(type_: str) -> list[dict[str, Any]]:
-    found = {
-        item["code"]: item for base in (*SHARED, type_) for item in known().search_parameters(base)
-        if item["type"] in SEARCHED and item.get("expression")
-    }
-    return [{"name": code, "definition": item["url"], "type": item["type"]} for code, item in sorted(found.items())]
+    return [
+        {"name": item.code, "definition": item.definition["url"], "type": item.kind}
+        for item in parameters(type_).values() if item.kind in TYPES or item.code in COLUMNS
+    ]
 
 
 def _operations(found: list[Operation]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def taken(service: Service, request: Request) -> Resource:
     if resource["resourceType"] != request.type:
         raise _malformed(f"The body is a {resource['resourceType'][:64]}, the address says {request.type}.",
                          f"Le corps est un {resource['resourceType'][:64]}, l'adresse dit {request.type}.")
+    if request.method == "PUT" and request.id:
+        _named(request, resource)
     issues = validate(resource)
     check = service.checks.get(request.type)
     if check is not None and not any(issue.refuses for issue in issues):
@@ -33,7 +35,7 @@ def taken(service: Service, request: Request) -> Resource:
     return resource
 
 
-def named(request: Request, resource: Resource) -> None:
+def _named(request: Request, resource: Resource) -> None:
     """An update names the id in the address and in the body, the same."""
     if not ID.fullmatch(request.id):
         raise _malformed(f"{request.id[:80]!r} is not a FHIR id: 1 to 64 letters, digits, '-' or '.'.",

@@ -5,16 +5,18 @@ https://hl7.org/fhir/R4/http.html#history
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from datetime import UTC, datetime
 
+from icops_fhir.fhir.bundle import bundle, entry
 from icops_fhir.fhir.issue import FhirError, Issue
-from icops_fhir.fhir.json import dumps
 from icops_fhir.interactions.read import unknown
 from icops_fhir.interactions.request import Answer, Request, Service, etag
+from icops_fhir.interactions.search import link
+from icops_fhir.store.clock import instant
 from icops_fhir.store.protocol import Reader, Version
 
-STATUS = {"create": b"201", "update": b"200", "delete": b"204"}
-METHOD = {"create": b"POST", "update": b"PUT", "delete": b"DELETE"}
+STATUS = {"create": "201", "update": "200", "delete": "204"}
+METHOD = {"create": "POST", "update": "PUT", "delete": "DELETE"}
 
 
 async def history(service: Service, request: Request) -> Answer:
@@ -27,14 +29,11 @@ def inside(service: Service, reader: Reader, request: Request) -> Answer:
     given = dict(request.params)
     count = min(_number(given, "_count", service.page_size), service.page_limit)
     before = _number(given, "_before", 0) or None
-    since = given.get("_since") or None
+    since = _instant(given["_since"]) if given.get("_since") else None
     ignored = [name for name in given if name not in ("_count", "_before", "_since")]
     if ignored and request.strict:
         raise _refused(ignored[0], "is not a parameter of history here", "n'est pas un paramètre de l'historique ici")
-    try:
-        versions = reader.history(request.type or None, request.id or None, before=before, since=since, count=count + 1)
-    except ValueError as error:
-        raise _refused("_since", "is not an instant", "n'est pas un instant") from error
+    versions = reader.history(request.type or None, request.id or None, before=before, since=since, count=count + 1)
     if request.id and not versions and before is None and reader.read(request.type, request.id) is None:
         raise unknown(f"{request.type}/{request.id}")
     page = versions[:count]
@@ -43,31 +42,25 @@ def inside(service: Service, reader: Reader, request: Request) -> Answer:
     if len(versions) > count and page:
         links.append(("next", [*understood, ("_before", str(page[-1].sequence))]))
     place = "/".join(part for part in (request.base, request.type, request.id, "_history") if part)
-    return Answer(body=bundle(page, request.base, [(name, place + _query(params)) for name, params in links]))
+    entries = (_entry(version, request.base) for version in page)
+    return Answer(body=bundle("history", entries, links=[(name, link(place, params)) for name, params in links]))
 
 
-def bundle(versions: list[Version], base: str, links: list[tuple[str, str]]) -> bytes:
-    """Joined from the bytes of each version, without reading them."""
-    root = base.encode()
-    entries = b",".join(_entry(version, root) for version in versions)
-    said = dumps([{"relation": name, "url": url} for name, url in links])
-    return b'{"resourceType":"Bundle","type":"history","link":' + said + (b',"entry":[' + entries + b"]}" if entries else b"}")
+def _entry(version: Version, base: str) -> bytes:
+    place = f"{version.type}/{version.id}"
+    return entry(
+        version.body, f"{base}/{place}",
+        request={"method": METHOD[version.method], "url": version.type if version.method == "create" else place},
+        response={"status": STATUS[version.method], "etag": etag(version.version), "lastModified": version.updated})
 
 
-def _entry(version: Version, root: bytes) -> bytes:
-    place = f"{version.type}/{version.id}".encode()
-    resource = b'"resource":' + version.body + b"," if version.body else b""
-    target = version.type.encode() if version.method == "create" else place
-    return (
-        b'{"fullUrl":"' + root + b"/" + place + b'",' + resource
-        + b'"request":{"method":"' + METHOD[version.method] + b'","url":"' + target
-        + b'"},"response":{"status":"' + STATUS[version.method] + b'","etag":' + dumps(etag(version.version))
-        + b',"lastModified":"' + version.updated.encode() + b'"}}'
-    )
-
-
-def _query(params: list[tuple[str, str]]) -> str:
-    return "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in params) if params else ""
+def _instant(text: str) -> str:
+    """As lastUpdated is written; a date is its first moment, UTC where no zone is said."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        raise _refused("_since", "must be an instant", "doit être un instant") from None
+    return instant(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _number(given: dict[str, str], name: str, default: int) -> int:

@@ -20,7 +20,7 @@ from icops_fhir.fhir.bundle import rewrite
 from icops_fhir.interactions import conditional, entry_error
 from icops_fhir.interactions.answers import created, deleted, found, updated
 from icops_fhir.interactions.conditional import Condition, Matches
-from icops_fhir.interactions.content import ID, named, taken
+from icops_fhir.interactions.content import ID, taken
 from icops_fhir.interactions.identity import guarded, put
 from icops_fhir.interactions.registry import Interaction, find, of_entry, path_of
 from icops_fhir.interactions.request import Answer, Request, Resource, Service, expected
@@ -103,8 +103,6 @@ def _plan(service: Service, steps: list[Step], name: entry_error.Namer) -> None:
             request = step.request
             if request.method in ("POST", "PUT") and (step.interaction is None or step.interaction.code in ("create", "update")):
                 step.resource = taken(service, request)
-                if request.method == "PUT" and request.id:
-                    named(request, step.resource)
             expected(request.if_match)
             step.condition = conditional.of(request)
 

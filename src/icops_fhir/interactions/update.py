@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from icops_fhir.interactions import transaction
 from icops_fhir.interactions.answers import updated
-from icops_fhir.interactions.content import named, taken
+from icops_fhir.interactions.content import taken
 from icops_fhir.interactions.identity import guarded, put
 from icops_fhir.interactions.request import Answer, Request, Service, expected
 from icops_fhir.store.engine import prepare
@@ -19,7 +19,6 @@ async def update(service: Service, request: Request) -> Answer:
     if not request.id:
         return (await transaction.perform(service, [request]))[0]
     resource = taken(service, request)
-    named(request, resource)
     prepared = prepare(resource)
     version_expected = expected(request.if_match)
 

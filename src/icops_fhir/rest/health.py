@@ -46,8 +46,8 @@ def router(store: Callable[[], Store | None], meter: Meter, token: str) -> APIRo
             return Response(b"token asked\n", status_code=401, headers={"WWW-Authenticate": "Bearer"}, media_type="text/plain")
         return Response(meter.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    routes.add_api_route("/livez", alive, methods=["GET", "HEAD"])
-    for path in ("/readyz", "/healthz", "/health"):
-        routes.add_api_route(path, ready, methods=["GET", "HEAD"], include_in_schema=path == "/readyz")
+    for path, answer in (("/livez", alive), ("/readyz", ready), ("/healthz", ready), ("/health", ready)):
+        routes.add_api_route(path, answer, methods=["GET"], include_in_schema=path in ("/livez", "/readyz"))
+        routes.add_api_route(path, answer, methods=["HEAD"], include_in_schema=False)
     routes.add_api_route("/metrics", metrics, methods=["GET"])
     return routes
