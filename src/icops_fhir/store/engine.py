@@ -47,18 +47,29 @@ def prepare(resource: dict[str, Any], *, id: str | None = None) -> Prepared:
 
     Members keep their order; `meta` is made after `id` where there is none.
     """
-    name = id or resource.get("id") or str(uuid.uuid4())
-    if not isinstance(name, str) or not ID.fullmatch(name):
+    type, name = resource.get("resourceType"), id or resource.get("id") or str(uuid.uuid4())
+    if not isinstance(type, str) or not isinstance(name, str) or not ID.fullmatch(name):
         raise FhirError(Issue(
-            "error", "value", f"{name!r} cannot be an id: letters, digits, '-' and '.', 64 at most.", expression=("id",),
-            rule="icops-id", french=f"{name!r} ne peut être un id : lettres, chiffres, '-' et '.', 64 au plus.",
+            "error", "value", f"{type}/{name} names no resource: an id has letters, digits, '-' and '.', 64 at most.",
+            expression=("id",), rule="icops-id",
+            french=f"{type}/{name} ne nomme pas une ressource : un id a des lettres, chiffres, '-' et '.', 64 au plus.",
         ), status=400, ack="AR")
-    whole = dict(resource, id=name) if "id" in resource else {"resourceType": resource["resourceType"], "id": name, **resource}
+    whole = _named(resource, name)
     before, after = _split(whole)
     meta = {member: value for member, value in (whole.get("meta") or {}).items() if member not in STAMPED}
-    return Prepared(
-        whole["resourceType"], name, dumps(before)[:-1] + b',"meta":{', _after(meta) + _after(after), _rows(whole),
-    )
+    return Prepared(type, name, dumps(before)[:-1] + (b',"meta":{' if before else b'"meta":{'), _after(meta) + _after(after), _rows(whole))
+
+
+def _named(resource: dict[str, Any], id: str) -> dict[str, Any]:
+    """A copy with its id, after the resourceType where it had none."""
+    if "id" in resource:
+        return dict(resource, id=id)
+    whole: dict[str, Any] = {}
+    for name, value in resource.items():
+        whole[name] = value
+        if name == "resourceType":
+            whole["id"] = id
+    return whole
 
 
 def _split(whole: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,7 +12,8 @@ CREATE TABLE resource (
   deleted  INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX resource_id ON resource (type, id);
-CREATE INDEX resource_updated ON resource (type, deleted, updated, pk);
+CREATE INDEX resource_type ON resource (type) WHERE deleted = 0;
+CREATE INDEX resource_updated ON resource (type, updated) WHERE deleted = 0;
 
 -- Every version, in the order of the change feed: this table is the feed. `body` comes last, the rest is read without it.
 CREATE TABLE version (
@@ -29,7 +30,8 @@ CREATE UNIQUE INDEX version_of ON version (pk, version);
 CREATE INDEX version_type ON version (type, sequence);
 
 -- Index rows of current versions only. The table itself is clustered by resource (replaced as a whole, and asked
--- "does this resource have …"); its one covering index is by value.
+-- "does this resource have …"); its one covering index is by value, and by pk within a value where many share it: a page
+-- then comes in order and stops at its limit.
 CREATE TABLE index_string (
   pk INTEGER NOT NULL, parameter INTEGER NOT NULL, rank INTEGER NOT NULL,
   norm TEXT, exact TEXT,
@@ -42,14 +44,14 @@ CREATE TABLE index_token (
   system TEXT, code TEXT,
   PRIMARY KEY (pk, parameter, rank)
 ) WITHOUT ROWID;
-CREATE INDEX index_token_value ON index_token (parameter, code, system, pk);
+CREATE INDEX index_token_value ON index_token (parameter, code, pk, system);
 
 CREATE TABLE index_reference (
   pk INTEGER NOT NULL, parameter INTEGER NOT NULL, rank INTEGER NOT NULL,
   type TEXT, id TEXT, url TEXT,
   PRIMARY KEY (pk, parameter, rank)
 ) WITHOUT ROWID;
-CREATE INDEX index_reference_value ON index_reference (parameter, id, type, url, pk);
+CREATE INDEX index_reference_value ON index_reference (parameter, id, pk, type, url);
 
 CREATE TABLE index_date (
   pk INTEGER NOT NULL, parameter INTEGER NOT NULL, rank INTEGER NOT NULL,
@@ -116,3 +118,13 @@ CREATE TABLE fingerprint (
   target TEXT NOT NULL,
   upto   TEXT NOT NULL
 ) WITHOUT ROWID;
+
+-- Fixed statistics instead of measured ones, so that a search is planned the same on every site and every day: an id is
+-- one resource, a type is many, an instant is few. https://www.sqlite.org/fileformat2.html#stat1tab
+ANALYZE resource;
+DELETE FROM sqlite_stat1;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+  ('resource', 'resource_id', '1000000 100000 1'),
+  ('resource', 'resource_type', '1000000 100000'),
+  ('resource', 'resource_updated', '1000000 20000 2');
+ANALYZE sqlite_schema;

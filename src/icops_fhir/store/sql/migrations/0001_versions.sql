@@ -9,7 +9,8 @@ CREATE TABLE resource (
   deleted  INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX resource_id ON resource (type, id);
-CREATE INDEX resource_updated ON resource (type, deleted, updated, pk);
+CREATE INDEX resource_type ON resource (type) WHERE deleted = 0;
+CREATE INDEX resource_updated ON resource (type, updated) WHERE deleted = 0;
 
 -- Every version, in the order of the change feed: this table is the feed. `body` comes last, the rest is read without it.
 CREATE TABLE version (

@@ -1,5 +1,6 @@
 -- Index rows of current versions only. The table itself is clustered by resource (replaced as a whole, and asked
--- "does this resource have …"); its one covering index is by value.
+-- "does this resource have …"); its one covering index is by value, and by pk within a value where many share it: a page
+-- then comes in order and stops at its limit.
 CREATE TABLE index_string (
   pk INTEGER NOT NULL, parameter INTEGER NOT NULL, rank INTEGER NOT NULL,
   norm TEXT, exact TEXT,
@@ -12,14 +13,14 @@ CREATE TABLE index_token (
   system TEXT, code TEXT,
   PRIMARY KEY (pk, parameter, rank)
 ) WITHOUT ROWID;
-CREATE INDEX index_token_value ON index_token (parameter, code, system, pk);
+CREATE INDEX index_token_value ON index_token (parameter, code, pk, system);
 
 CREATE TABLE index_reference (
   pk INTEGER NOT NULL, parameter INTEGER NOT NULL, rank INTEGER NOT NULL,
   type TEXT, id TEXT, url TEXT,
   PRIMARY KEY (pk, parameter, rank)
 ) WITHOUT ROWID;
-CREATE INDEX index_reference_value ON index_reference (parameter, id, type, url, pk);
+CREATE INDEX index_reference_value ON index_reference (parameter, id, pk, type, url);
 
 CREATE TABLE index_date (
   pk INTEGER NOT NULL, parameter INTEGER NOT NULL, rank INTEGER NOT NULL,
