@@ -146,7 +146,7 @@ _CAREFUL = json.JSONDecoder(object_pairs_hook=_object, parse_float=Number, parse
 def _too_deep(value: Any) -> bool:
     level, depth = [value], 0
     while level:
-        if depth > DEPTH:
+        if depth >= DEPTH:
             return True
         level = [
             child for node in level for child in (node.values() if type(node) is dict else node if type(node) is list else ())

@@ -100,8 +100,8 @@ def _extension(compiler: Compiler, of: Compiled, arguments: tuple[Node, ...]) ->
     def run(items: Items, root: Any) -> Items:
         wanted = url.run(items, root)
         return [
-            extension for item in of.run(items, root) if isinstance(item, dict)
-            for extension in item.get("extension", ()) if isinstance(extension, dict) and [extension.get("url")] == wanted
+            extension for item in of.run(items, root) if isinstance(item, dict) and isinstance(found := item.get("extension"), list)
+            for extension in found if isinstance(extension, dict) and [extension.get("url")] == wanted
         ]  # fmt: skip
 
     return Compiled(run, ("Extension",))
