@@ -1,0 +1,130 @@
+"""Data types as two-way tables: one repetition of a field ↔ one FHIR element.
+
+    CX = composite(row("1", "value"), row("4.2 4.3", "system", UNIVERSAL), row("5", "type.coding[system=…].code"))
+
+A row names one component ("5", "4.2") or several read together ("4.2 4.3"), the FHIR path, the codec. Rows are
+read in order; where two rows write the same component, the first that has something to say wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from icops_fhir.mappers.codec import Codec, Context, Node, Path, merge
+from icops_fhir.mappers.v2.er7 import Repetition
+from icops_fhir.mappers.v2.primitives import text
+
+Text = str
+
+
+class Part(NamedTuple):
+    """One row of a data type, compiled."""
+
+    at: tuple[tuple[int, int], ...]  # (component, subcomponent), from 0
+    to: Path
+    by: Codec
+    when: Callable[[Repetition, Context], bool] | None
+
+
+def row(at: str | int, to: str, by: Codec = text, when: Callable[[Repetition, Context], bool] | None = None) -> Part:
+    """`at` = "5", "4.2" or "4.2 4.3"; `to` = "" merges the codec's element into the whole."""
+    places = []
+    for one in str(at).split():
+        component, _, sub = one.partition(".")
+        places.append((int(component) - 1, int(sub or 1) - 1))
+    return Part(tuple(places), Path(to), by, when)
+
+
+def leaf(rep: Repetition, component: int, sub: int = 0) -> str:
+    """The text at a place of a repetition, from 0."""
+    return rep[component][sub] if component < len(rep) and sub < len(rep[component]) else ""
+
+
+def put(rep: Repetition, component: int, sub: int, value: str) -> None:
+    """Write a text at a place of a repetition, from 0, unless something stands there."""
+    while len(rep) <= component:
+        rep.append([""])
+    subs = rep[component]
+    while len(subs) <= sub:
+        subs.append("")
+    if not subs[sub]:
+        subs[sub] = value
+
+
+def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec:
+    """A component table as a codec between one repetition and one FHIR element.
+
+    fixed   what every such element holds (a code that says its role)
+    needs   a member without which the element means nothing: then it is left to carry
+    """
+
+    def decode(rep: Repetition, context: Context) -> Node | None:
+        out: Node = {}
+        for at, to, by, when in parts:
+            if when is not None and not when(rep, context):
+                continue
+            if len(at) == 1:
+                c, s = at[0]
+                found: Any = rep[c][s] if c < len(rep) and s < len(rep[c]) else ""
+                if not found:
+                    continue
+            else:
+                found = tuple([leaf(rep, c, s) for c, s in at])
+                if not any(found):
+                    continue
+            value = by.decode(found, context)
+            if value is None:
+                continue
+            if to.steps:
+                to.write(out, value, context)
+            else:
+                merge(out, value)
+        if not out or (needs and needs not in out):
+            return None
+        if fixed:
+            merge(out, _copy(fixed))
+        return out
+
+    def encode(element: Node, context: Context) -> Repetition | None:
+        rep: Repetition = []
+        for at, to, by, _ in parts:
+            value = to.read(element, context) if to.steps else element
+            if value is None:
+                continue
+            written = by.encode(value, context)
+            if written is None:
+                continue
+            if len(at) == 1:
+                if written:
+                    put(rep, at[0][0], at[0][1], written)
+            else:
+                for (c, s), one in zip(at, written, strict=True):
+                    if one:
+                        put(rep, c, s, one)
+        return rep or None
+
+    free = all(when is None for *_, when in parts)
+    return Codec(decode, encode, frozenset(place for at, *_ in parts for place in at) if free else None)
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_copy(one) for one in value]
+    return value
+
+
+def only(by: Codec) -> Codec:
+    """A field of one leaf: the first component of a repetition."""
+
+    def decode(rep: Repetition, context: Context) -> Any:
+        found = rep[0][0] if rep and rep[0] else ""
+        return by.decode(found, context) if found else None
+
+    def encode(value: Any, context: Context) -> Repetition | None:
+        written = by.encode(value, context)
+        return [[written]] if written else None
+
+    return Codec(decode, encode, frozenset({(0, 0)}))

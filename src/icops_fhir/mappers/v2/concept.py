@@ -1,0 +1,91 @@
+"""Coded elements (CWE, CE, CNE, IS, ID) ↔ CodeableConcept or Coding.  HL7 v2.5.1 §2.A.13, §2.A.9.
+
+A field that HL7 gives a table has that table as the coding system when the message names none.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from icops_fhir.mappers.codec import Codec, Context, Node
+from icops_fhir.mappers.v2.codes import system, system_name, v2
+from icops_fhir.mappers.v2.composite import leaf, put
+from icops_fhir.mappers.v2.er7 import Repetition
+from icops_fhir.mappers.v2.primitives import code, text
+
+# component of: code, display, system name, version
+_TRIPLETS = ((0, 1, 2, 6), (3, 4, 5, 7))
+
+
+def _coding(rep: Repetition, at: tuple[int, int, int, int], default: str, context: Context) -> Node | None:
+    out: Node = {}
+    raw = leaf(rep, at[0])
+    name = leaf(rep, at[2])
+    if value := code.decode(raw, context) if raw else None:
+        uri = system(name) if name else default
+        if uri:
+            out["system"] = uri
+        if version := text.decode(leaf(rep, at[3]), context):
+            out["version"] = version
+        out["code"] = value
+    if display := text.decode(leaf(rep, at[1]), context):
+        out["display"] = display
+    return out or None
+
+
+def _put(rep: Repetition, coding: Any, at: tuple[int, int, int, int], default: str) -> None:
+    if not isinstance(coding, dict):
+        return
+    values = (coding.get("code"), coding.get("display"), "", coding.get("version"))
+    for place, value in zip(at, values, strict=True):
+        if isinstance(value, str) and value:
+            put(rep, place, 0, value)
+    uri = coding.get("system")
+    if coding.get("code") and uri and uri != default:
+        put(rep, at[2], 0, system_name(uri))
+
+
+@lru_cache(maxsize=256)
+def concept(default: str = "") -> Codec:
+    """CWE ↔ CodeableConcept. `default` = the URI of the coding system when the message names none, or a table number."""
+    uri = v2(default) if len(default) == 4 and default.isalnum() else default
+
+    def decode(rep: Repetition, context: Context) -> Node | None:
+        codings = [one for at in _TRIPLETS if (one := _coding(rep, at, uri if at[0] == 0 else "", context))]
+        out: Node = {"coding": codings} if codings else {}
+        if original := text.decode(leaf(rep, 8), context):
+            out["text"] = original
+        return out or None
+
+    def encode(value: Any, _: Context) -> Repetition | None:
+        if not isinstance(value, dict):
+            return None
+        rep: Repetition = []
+        codings = value["coding"] if isinstance(value.get("coding"), list) else []
+        for at, coding in zip(_TRIPLETS, codings, strict=False):
+            _put(rep, coding, at, uri if at[0] == 0 else "")
+        if isinstance(value.get("text"), str):
+            put(rep, 8, 0, value["text"])
+        return rep or None
+
+    return Codec(decode, encode, frozenset((c, 0) for c in range(9)))
+
+
+@lru_cache(maxsize=256)
+def one_coding(default: str) -> Codec:
+    """A code and its label ↔ one Coding of a given system, inside a CodeableConcept that holds several."""
+    uri = v2(default) if len(default) == 4 and default.isalnum() else default
+
+    def decode(rep: Repetition, context: Context) -> Node | None:
+        if leaf(rep, 2) and system(leaf(rep, 2)) != uri:
+            return None
+        found = _coding(rep, (0, 1, 98, 99), uri, context)
+        return found if found and "code" in found else None
+
+    def encode(value: Any, _: Context) -> Repetition | None:
+        rep: Repetition = []
+        _put(rep, value, (0, 1, 98, 99), uri)
+        return rep or None
+
+    return Codec(decode, encode, frozenset({(0, 0), (1, 0), (2, 0)}))

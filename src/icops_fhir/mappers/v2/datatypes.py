@@ -1,0 +1,271 @@
+"""HL7 v2 composite data types ↔ FHIR elements and the small resources they name.  HL7 v2.5.1 chapter 2A.
+
+French constraints: IHE France, Constraints on HL7 data types for ITI, v1.8.1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from icops_fhir.mappers.codec import Codec, Context, Node
+from icops_fhir.mappers.v2.codes import ADDRESS_TYPE, NAME_TYPE, coded, v2
+from icops_fhir.mappers.v2.composite import composite, leaf, row
+from icops_fhir.mappers.v2.er7 import Repetition
+from icops_fhir.mappers.v2.primitives import code, date, timestamp, universal
+
+EXT = "http://hl7.org/fhir/StructureDefinition/"
+FR = "https://hl7.fr/ig/fhir/core/StructureDefinition/"
+
+
+def _extension(url: str, value: str) -> str:
+    return f"extension[url={EXT}{url}].{value}"
+
+
+# ---------------------------------------------------------------- identifiers
+
+_TYPE = f"type.coding[system={v2('0203')}].code"
+# HD.3 values that are no universal id scheme (L, M, N, FINESS…): then HD.2 identifies the assigner.
+_SCHEME = f"assigner.identifier.type.coding[system={v2('0301')}].code"
+
+
+def _scheme(component: int) -> Any:
+    """Whether the authority at a component is named by a local scheme rather than by a universal id."""
+
+    def when(rep: Repetition, context: Context) -> bool:
+        return universal.decode((leaf(rep, component, 1), leaf(rep, component, 2)), context) is None
+
+    return when
+
+
+def authority(component: int, under: str = "") -> tuple[Any, ...]:
+    """Rows of an HD component: namespace, universal id and its type."""
+    n = component
+    return (
+        row(f"{n}.1", f"{under}assigner.display"),
+        row(f"{n}.2 {n}.3", f"{under}system", universal),
+        row(f"{n}.2", f"{under}assigner.identifier.value", when=_scheme(n - 1)),
+        row(f"{n}.3", f"{under}{_SCHEME}", code, when=_scheme(n - 1)),
+    )
+
+
+CX = composite(  # extended composite ID
+    row(1, "value"),
+    *authority(4),
+    row(5, _TYPE, code),
+    row(7, "period.start", date),
+    row(8, "period.end", date),
+    needs="value",
+)
+
+EI = composite(  # entity identifier
+    row(1, "value"),
+    row(2, "assigner.display"),
+    row("3 4", "system", universal),
+    row(3, "assigner.identifier.value", when=lambda rep, c: universal.decode((leaf(rep, 2), leaf(rep, 3)), c) is None),
+    row(4, _SCHEME, code, when=lambda rep, c: universal.decode((leaf(rep, 2), leaf(rep, 3)), c) is None),
+    needs="value",
+)
+
+# ---------------------------------------------------------------- names
+
+BIRTH_LIST = f"extension[url={FR}fr-core-patient-birth-list-given-name].valueString"
+
+
+def _birth_list(rep: Repetition, context: Context) -> bool:
+    """The French XPN-3 is the whole list of given names, the first included (INSi)."""
+    first, others = leaf(rep, 1), leaf(rep, 2)
+    return context.french and bool(first) and (others == first or others.startswith((f"{first} ", f"{first},")))
+
+
+def _further(rep: Repetition, context: Context) -> bool:
+    return not _birth_list(rep, context)
+
+
+def name(surname: int, kind: int) -> tuple[Any, ...]:
+    """Rows of XPN (surname at 1) and XCN (surname at 2): the parts from the family name on, and the name type."""
+    n = surname
+    return (
+        row(f"{n}.1", "family"),
+        row(f"{n}.2", f"_family.{_extension('humanname-own-prefix', 'valueString')}"),
+        row(f"{n}.3", f"_family.{_extension('humanname-own-name', 'valueString')}"),
+        row(f"{n}.4", f"_family.{_extension('humanname-partner-prefix', 'valueString')}"),
+        row(f"{n}.5", f"_family.{_extension('humanname-partner-name', 'valueString')}"),
+        row(n + 1, "given[0]"),
+        row(n + 3, "suffix[0]"),
+        row(n + 4, "prefix[0]"),
+        row(kind, "", coded("use", NAME_TYPE, v2("0200"))),
+    )
+
+
+XPN = composite(  # extended person name
+    *name(1, 7),
+    row(3, BIRTH_LIST, when=_birth_list),
+    row(3, "given[1]", when=_further),
+    row(6, "suffix[1]"),
+    row(8, _extension("iso21090-EN-representation", "valueCode"), code),
+    row("10.1", "period.start", timestamp),
+    row("10.2", "period.end", timestamp),
+    row(11, _extension("humanname-assembly-order", "valueCode"), code),
+    row(12, "period.start", timestamp),
+    row(13, "period.end", timestamp),
+    row(14, "suffix[2]"),
+)
+
+# ---------------------------------------------------------------- addresses
+
+XAD = composite(  # extended address; XAD-9 is the French official geographic code of the commune
+    row("1.1", "line[0]"),
+    row("1.2", f"_line[0].{_extension('iso21090-ADXP-streetName', 'valueString')}"),
+    row("1.3", f"_line[0].{_extension('iso21090-ADXP-houseNumber', 'valueString')}"),
+    row(2, "line[1]"),
+    row(3, "city"),
+    row(4, "state"),
+    row(5, "postalCode"),
+    row(6, "country"),
+    row(7, "", coded("use", ADDRESS_TYPE, v2("0190"))),
+    row(8, "line[2]"),
+    row(9, "district"),
+    row(10, _extension("iso21090-ADXP-censusTract", "valueString")),
+    row("12.1", "period.start", timestamp),
+    row("12.2", "period.end", timestamp),
+    row(13, "period.start", timestamp),
+    row(14, "period.end", timestamp),
+)
+
+# ---------------------------------------------------------------- people, organizations, places
+
+
+def referred(kind: str, by: Codec) -> Codec:
+    """A repetition that describes another resource ↔ a Reference to it."""
+
+    def decode(rep: Repetition, context: Context) -> Node | None:
+        value = by.decode(rep, context)
+        if value is None:
+            return None
+        target = {"resourceType": kind, **value}
+        reference: Node = {"reference": target}
+        context.nested.append((reference, target))
+        return reference
+
+    def encode(reference: Any, context: Context) -> Repetition | None:
+        target = context.target(reference)
+        if target is None or target.get("resourceType") != kind:
+            return None
+        found: Repetition | None = by.encode(target, context)
+        return found
+
+    return Codec(decode, encode, by.reads)
+
+
+def _named(element: str, by: Codec) -> Codec:
+    """A codec of an element's members, applied to the first item of a list: the name of a Practitioner."""
+
+    def decode(value: Any, context: Context) -> Node | None:
+        found = by.decode(value, context)
+        return None if found is None else {element: [found]}
+
+    def encode(resource: Node, context: Context) -> Any:
+        items = resource.get(element)
+        return by.encode(items[0], context) if isinstance(items, list) and items and isinstance(items[0], dict) else None
+
+    return Codec(decode, encode)
+
+
+_XCN_NAME = composite(*name(2, 10), row(4, "given[1]"))
+_XCN_ID = composite(
+    row(1, "value"),
+    *authority(9),
+    row(13, _TYPE, code),
+    needs="value",
+)
+
+
+def _both(*codecs: Codec) -> Codec:
+    """Several codecs over one repetition, each for its own part."""
+
+    def decode(rep: Repetition, context: Context) -> Node | None:
+        out: Node = {}
+        for by in codecs:
+            out.update(by.decode(rep, context) or {})
+        return out or None
+
+    def encode(node: Node, context: Context) -> Repetition | None:
+        rep: Repetition = []
+        for by in codecs:
+            for c, subs in enumerate(by.encode(node, context) or []):
+                while len(rep) <= c:
+                    rep.append([""])
+                for s, one in enumerate(subs):
+                    while len(rep[c]) <= s:
+                        rep[c].append("")
+                    rep[c][s] = rep[c][s] or one
+        return rep or None
+
+    reads = [by.reads for by in codecs]
+    return Codec(decode, encode, None if None in reads else frozenset().union(*(r for r in reads if r is not None)))
+
+
+# extended composite ID and name of a person: a Practitioner
+PRACTITIONER = _both(
+    _named("identifier", _XCN_ID),
+    _named("name", _XCN_NAME),
+    composite(row(7, "qualification[0].code.text")),
+)
+XCN_IDENTIFIER = _XCN_ID  # a further repetition of the same person: one more identifier
+XCN = referred("Practitioner", PRACTITIONER)
+
+
+def participant(role: str) -> Codec:
+    """XCN ↔ Encounter.participant in a role. http://hl7.org/fhir/R4/valueset-encounter-participant-type.html"""
+    uri = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+
+    def decode(rep: Repetition, context: Context) -> Node | None:
+        found = XCN.decode(rep, context)
+        return None if found is None else {"type": [{"coding": [{"system": uri, "code": role}]}], "individual": found}
+
+    return Codec(decode, lambda one, context: XCN.encode(one.get("individual"), context), XCN.reads)
+
+
+def has_role(role: str) -> Any:
+    """Whether a participant made in FHIR has this role."""
+    return lambda one: any(c.get("code") == role for t in one.get("type", ()) for c in t.get("coding", ()))
+
+
+ORGANIZATION = composite(  # XON, extended composite name and identifier of an organization
+    row(1, "name"),
+    row(10, "identifier[0].value"),
+    row(3, "identifier[0].value", when=lambda rep, _: not leaf(rep, 9)),
+    *authority(6, "identifier[0]."),
+    row(7, f"identifier[0].{_TYPE}", code),
+    row(2, f"type[coding.system={v2('0204')}].coding[system={v2('0204')}].code", code),
+)
+XON = referred("Organization", ORGANIZATION)
+
+HD = composite(  # a place or an application named by namespace and universal id: an Organization
+    row(1, "name"),
+    row("2 3", "identifier[0].system", universal),
+    row(2, "identifier[0].value", when=lambda rep, c: universal.decode((leaf(rep, 1), leaf(rep, 2)), c) is None),
+    row(3, f"identifier[0].type.coding[system={v2('0301')}].code", code, when=lambda rep, c: universal.decode((leaf(rep, 1), leaf(rep, 2)), c) is None),
+)
+
+
+def _level(word: str) -> str:
+    return f"identifier[type.text={word}].value"
+
+
+PLACE = composite(  # PL, person location: ward, room, bed, facility. HL7 v2.5.1 §2.A.53
+    row("1.1", _level("point of care")),
+    row(2, _level("room")),
+    row(3, _level("bed")),
+    row("4.1", "managingOrganization->Organization.name"),
+    row("4.2 4.3", "managingOrganization->Organization.identifier[0].system", universal),
+    row("4.2", "managingOrganization->Organization.identifier[0].value", when=_scheme(3)),
+    row("4.3", f"managingOrganization->Organization.identifier[0].type.coding[system={v2('0301')}].code", code, when=_scheme(3)),
+    row(5, "operationalStatus.code", code),
+    row(6, f"physicalType.coding[system={v2('0305')}].code", code),
+    row(7, _level("building")),
+    row(8, _level("floor")),
+    row(9, "name"),
+    row("10.1", _level("comprehensive identifier")),
+)
+PL = referred("Location", PLACE)

@@ -1,0 +1,33 @@
+"""ROL, Role ↔ CareTeam.participant.  HL7 v2.5.1 §15.4.7; IHE PAM FR §6.8; cds-ihe-careteam.
+
+A member is a PractitionerRole (the cercle de soins wants one) with its Practitioner, organization and place.
+"""
+
+from icops_fhir.mappers.v2.composite import only
+from icops_fhir.mappers.v2.concept import concept
+from icops_fhir.mappers.v2.datatypes import EI, ORGANIZATION, PLACE, PRACTITIONER, XAD, XCN_IDENTIFIER
+from icops_fhir.mappers.v2.primitives import timestamp
+from icops_fhir.mappers.v2.segment import Segment, field, item, shared
+from icops_fhir.mappers.v2.segments._common import never, nowhere
+from icops_fhir.mappers.v2.telecom import XTN
+
+_ROLE = "Member.member->PractitionerRole"
+_PERSON = f"{_ROLE}.practitioner->Practitioner"
+
+ROL = Segment(
+    "ROL",
+    {"Member": item("CareTeam", "participant"), "CareTeam": shared("CareTeam", {"status": "active", "subject": "@Patient"})},
+    field(3, "Member.role[0]", concept("0443")),
+    field(4, _PERSON, PRACTITIONER),
+    field(4, "Member.member->Practitioner", PRACTITIONER, when=nowhere),
+    field(4, f"{_PERSON}.identifier[]", XCN_IDENTIFIER, which="rest", fresh=never),
+    field(1, f"{_ROLE}.identifier[0]", EI),
+    field(5, "Member.period.start", only(timestamp)),
+    field(6, "Member.period.end", only(timestamp)),
+    field(9, f"{_ROLE}.code[]", concept("0182"), fresh=never),
+    field(10, f"{_ROLE}.organization->Organization.type[]", concept("0406"), fresh=never),
+    field(11, f"{_PERSON}.address[]", XAD, fresh=never),
+    field(12, f"{_ROLE}.telecom[]", XTN, fresh=never),
+    field(13, f"{_ROLE}.location[0]->Location", PLACE),
+    field(14, f"{_ROLE}.organization->Organization", ORGANIZATION),
+)

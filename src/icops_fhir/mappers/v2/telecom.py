@@ -1,0 +1,130 @@
+"""XTN, extended telecommunication number ↔ ContactPoint.  HL7 v2.5.1 §2.A.89; IHE France data types N.11.
+
+The number stands in XTN-1 (old form), XTN-12 (French and recent form), XTN-4 (an address) or only in its parts
+(XTN-5 to 9). Where it stood is kept in an extension of ours, so that an edit goes back to the same component.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from icops_fhir.mappers.codec import Codec, Context, Node
+from icops_fhir.mappers.v2.codes import BASE, TELECOM_SYSTEM, TELECOM_USE, coded, v2
+from icops_fhir.mappers.v2.composite import composite, leaf, put, row
+from icops_fhir.mappers.v2.er7 import Repetition
+from icops_fhir.mappers.v2.primitives import text
+
+FORM = f"{BASE}/StructureDefinition/v2-telecom-form"
+_EXT = "http://hl7.org/fhir/StructureDefinition/"
+_PARTS = ((4, "contactpoint-country"), (5, "contactpoint-area"), (6, "contactpoint-local"), (7, "contactpoint-extension"))
+
+_USE = coded("use", TELECOM_USE, v2("0201"))
+_SYSTEM = coded("system", TELECOM_SYSTEM, v2("0202"))
+_MORE = composite(row(9, f"extension[url={_EXT}contactpoint-comment].valueString"))
+
+
+def _digits(value: str) -> str:
+    return re.sub(r"\D", "", value)
+
+
+def _parts(rep: Repetition) -> list[str]:
+    return [leaf(rep, at) for at, _ in _PARTS]
+
+
+def _composed(parts: list[str]) -> str:
+    """The number that its parts say."""
+    country, area, local, _ = parts
+    start = f"+{country} " if country.isdigit() else f"{country} " if country else ""
+    return f"{start}{f'({area}) ' if area else ''}{local}".strip()
+
+
+def _agrees(value: str, parts: list[str]) -> bool:
+    """Whether the parts say the same number as the value: an edited value leaves its old parts behind."""
+    number = _digits(value)
+    said = "".join(_digits(part) for part in parts[1:3])
+    return bool(said) and said in number
+
+
+def _form(rep: Repetition) -> tuple[str, str]:
+    """Where the number stands, and the number."""
+    for form, at in (("12", 11), ("4", 3), ("1", 0)):
+        if leaf(rep, at):
+            return form, leaf(rep, at)
+    composed = _composed(_parts(rep)) if leaf(rep, 6) else ""
+    return ("parts", composed) if composed else ("", "")
+
+
+def _implied(form: str, value: str) -> str:
+    """The system of a number that came without one."""
+    return "email" if form == "4" else "phone" if _digits(value) else "other"
+
+
+def _usual(element: Node, context: Context) -> str:
+    """Where a new number goes."""
+    if element.get("system") == "email":
+        return "4"
+    return "12" if context.french else "1"
+
+
+def _decode(rep: Repetition, context: Context) -> Node | None:
+    form, value = _form(rep)
+    if not form or text.decode(value, context) is None:
+        return None
+    out: Node = {}
+    if found := _SYSTEM.decode(leaf(rep, 2), context) if leaf(rep, 2) else None:
+        out.update(found)
+    if "system" not in out and (form == "4" or "_system" not in out):
+        out["system"] = _implied(form, value)
+    out["value"] = value
+    if found := _USE.decode(leaf(rep, 1), context) if leaf(rep, 1) else None:
+        out.update(found)
+    extensions: list[Node] = []
+    parts = _parts(rep)
+    if form == "parts" or _agrees(value, parts):
+        extensions += [
+            {"url": _EXT + url, "valueString": part} for (_, url), part in zip(_PARTS, parts, strict=True) if part and text.decode(part, context)
+        ]
+    extensions += (_MORE.decode(rep, context) or {}).get("extension", [])
+    if form != _usual(out, context):
+        extensions.append({"url": FORM, "valueCode": form})
+    if extensions:
+        out["extension"] = extensions
+    return out
+
+
+def _said(element: Node, url: str, member: str = "valueString") -> str:
+    found = next((e.get(member) for e in element.get("extension", ()) if e.get("url") == url), "")
+    return found if isinstance(found, str) else ""
+
+
+def _encode(element: Node, context: Context) -> Repetition | None:
+    value: Any = element.get("value")
+    if not isinstance(value, str) or not value:
+        return None
+    rep: Repetition = []
+    form = _said(element, FORM, "valueCode") or _usual(element, context)
+    if (form == "4") != (element.get("system") == "email") and not element.get("_system"):
+        form = "4" if element.get("system") == "email" else form if form != "4" else _usual(element, context)
+    parts = [_said(element, _EXT + url) for _, url in _PARTS]
+    if form == "parts" and _composed(parts) != value:
+        form, parts = ("12" if context.french else "1"), ["", "", "", ""]
+    if form == "parts" or _agrees(value, parts):
+        for (at, _), part in zip(_PARTS, parts, strict=True):
+            if part:
+                put(rep, at, 0, part)
+    if form != "parts":
+        put(rep, {"12": 11, "4": 3, "1": 0}.get(form, 0), 0, value)
+    if use := _USE.encode(element, context):
+        put(rep, 1, 0, use)
+    said = _SYSTEM.encode(element, context)
+    implied = "_system" not in element and "id" in element and element.get("system") == _implied(form, value)
+    if said and not implied:
+        put(rep, 2, 0, said)
+    for c, subs in enumerate(_MORE.encode(element, context) or []):
+        if subs[0]:
+            put(rep, c, 0, subs[0])
+    return rep
+
+
+XTN = Codec(_decode, _encode)
