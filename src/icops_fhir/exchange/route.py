@@ -1,0 +1,79 @@
+"""Where messages go out: one route per destination, as data (file of ICOPS_SITES, member "routes").
+
+IHE PAM-FR §6.1 (MSH-18), §6.5 (MSH-12 = 2.5^FRA^2.11); HL7 v2.5.1 §2.15.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from icops_fhir.fhir.issue import FhirError, Issue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One destination: who it serves, what it may be told, how long it is waited for. Times are seconds.
+
+    feeds       the senders it serves, "MSH-3^MSH-4" as in their messages; a patient none of them sent is not told
+    movements   Z99 and A03 may leave too, not only A31
+    relays      what another feed changed leaves too, not only what a FHIR client edited
+    authority   OID under which we number the movements we make (ZBE-1)
+    patience    how long a message without an acknowledgment is sent again; `refusals`: how many AE it may get
+    """
+
+    name: str
+    host: str
+    port: int
+    feeds: tuple[str, ...]
+    application: str = "ICOPS-FHIR"  # MSH-3
+    facility: str = "ICOPS"  # MSH-4
+    to_application: str = ""  # MSH-5; the feed's own MSH-3 when empty
+    to_facility: str = ""  # MSH-6; the feed's own MSH-4 when empty
+    authority: str = "1.2.250.1.213.1.4.99"
+    zone: str = "Europe/Paris"
+    movements: bool = False
+    relays: bool = False
+    certificates: str = ""  # PEM file of the authorities of a TLS destination; empty = no TLS
+    timeout: float = 10.0
+    patience: float = 86_400.0
+    refusals: int = 5
+    first_pause: float = 2.0
+    longest_pause: float = 900.0
+
+    def pause(self, attempts: int) -> float:
+        """Back-off: doubled each time, bounded."""
+        return min(self.longest_pause, self.first_pause * 2.0 ** min(attempts, 30))
+
+
+def routes(rows: Iterable[Mapping[str, Any]]) -> tuple[Route, ...]:
+    """Routes from their JSON; what is not understood is refused, by name."""
+    out = tuple(_route(row) for row in rows)
+    twice = {route.name for route in out if sum(other.name == route.name for other in out) > 1}
+    if twice:
+        raise _refused(f"two routes are named {sorted(twice)[0]!r}: each keeps its own queue", f"deux routes s'appellent {sorted(twice)[0]!r}")
+    return out
+
+
+def _route(row: Mapping[str, Any]) -> Route:
+    known = {f.name: f for f in fields(Route)}
+    label = row.get("name", "?")
+    if unknown := sorted(set(row) - set(known)):
+        raise _refused(f"route {label!r}: unknown {', '.join(unknown)}; known are {', '.join(known)}", f"route {label!r} : {', '.join(unknown)} inconnu")
+    if missing := [name for name, f in known.items() if f.default is MISSING and name not in row]:
+        raise _refused(f"route {label!r}: {', '.join(missing)} missing", f"route {label!r} : il manque {', '.join(missing)}")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    for name, value in values.items():
+        if not isinstance(value, _TYPES[str(known[name].type)]) or (isinstance(value, bool) and known[name].type != "bool"):
+            raise _refused(f"route {label!r}: {name} is {value!r}, {known[name].type} expected", f"route {label!r} : {name} vaut {value!r}, {known[name].type} attendu")
+    if "|" in values["name"] or not all("^" in feed for feed in values["feeds"]):
+        raise _refused(f"route {label!r}: feeds are written MSH-3^MSH-4, and a name has no |", f"route {label!r} : les flux s'écrivent MSH-3^MSH-4")
+    return Route(**values)
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple[str, ...]": tuple}
+
+
+def _refused(english: str, french: str) -> FhirError:
+    return FhirError(Issue("error", "invalid", english, rule="icops-route", french=f"{french}."))
