@@ -20,13 +20,13 @@ Sent = dict[str, list[Any]]  # unit -> [stamp, value]
 
 CHOICES = ("deceased", "multipleBirth", "effective", "value", "onset", "performed", "abatement", "occurred", "medication")
 HOUSE = ("resourceType", "id", "text", "implicitRules", "contained")
-_ORIGIN = re.compile(r"([A-Z][A-Z0-9]{2}-\d+)\b")
+_ORIGIN = re.compile(r"([A-Z][A-Z0-9]{2}[-.]\d+)\b")
 _CHOICE = re.compile(rf"_?({'|'.join(CHOICES)})(?=[A-Z])")
 
 
 def _origin(item: Mapping[str, Any]) -> str:
     found = _ORIGIN.match(str(item.get("id", "")))
-    return f"@{found[1]}" if found else ""
+    return f"@{found[1]}" if found and "-" in found[1] else ""
 
 
 def bare(value: Any) -> Any:
@@ -70,8 +70,8 @@ def merge(current: Resource, before: Units, after: Units) -> Resource:
     """The current resource with what the feed changed between `before` and `after`; everything else is untouched."""
     out = copy.deepcopy(current)
     for unit in dict.fromkeys((*before, *after)):
-        was, now = before.get(unit), after.get(unit, _nothing(before.get(unit)))
-        if unit in before and _same(was, now):
+        was, now = before.get(unit), after.get(unit, nothing(before.get(unit)))
+        if unit in before and same(was, now):
             continue
         name = unit.partition("@")[0]
         if unit == "meta.security":
@@ -88,26 +88,26 @@ def merge(current: Resource, before: Units, after: Units) -> Resource:
 
 def merge_list(was: list[Any], now: list[Any], current: list[Any]) -> list[Any]:
     """Items the feed repeats stay as they stand, items it changed win, items it dropped go unless someone edited them."""
-    if _same(was, current):
+    if same(was, current):
         return copy.deepcopy(now)
     standing = _pair(was, current)  # index in was -> index in current
     repeated = _pair(was, now)
     changed = {new: old for old, new in repeated.items()}
     out: list[Any] = copy.deepcopy(current)
     for old, at in standing.items():
-        if old not in repeated and _same(was[old], current[at]):
+        if old not in repeated and same(was[old], current[at]):
             out[at] = None
     taken = set(standing.values())
     added = []
     for new, item in enumerate(now):
         old_at = changed.get(new)
-        if old_at is not None and _same(was[old_at], item):
+        if old_at is not None and same(was[old_at], item):
             continue
         if old_at is not None and old_at in standing:
             at = standing[old_at]
-            out[at] = _edited(was[old_at], item, current[at])
+            out[at] = edited(was[old_at], item, current[at])
             continue
-        twin = next((i for i, other in enumerate(current) if i not in taken and _same(bare(other), item)), None)
+        twin = next((i for i, other in enumerate(current) if i not in taken and same(bare(other), item)), None)
         if twin is None:
             added.append(copy.deepcopy(item))
         else:
@@ -115,13 +115,13 @@ def merge_list(was: list[Any], now: list[Any], current: list[Any]) -> list[Any]:
     return [item for item in out if item is not None] + added
 
 
-def _edited(was: Any, now: Any, current: Any) -> Any:
+def edited(was: Any, now: Any, current: Any) -> Any:
     """The feed's change applied to what stands: members the feed did not change keep what was written here."""
     if not (isinstance(was, dict) and isinstance(now, dict) and isinstance(current, dict)):
         return copy.deepcopy(now)
     out = dict(current)
     for name in {**was, **now}:
-        if not _same(was.get(name), now.get(name)):
+        if not same(was.get(name), now.get(name)):
             _set(out, name, copy.deepcopy(now.get(name)))
     return out
 
@@ -148,7 +148,7 @@ def kind(item: Any) -> bytes:
     """What makes two items of a list two readings of one thing: the same system, use, type, role or url."""
     if not isinstance(item, dict):
         return b""
-    names = ("system", "use", "type", "url", "relationship", "role", "code")
+    names = ("system", "use", "type", "url", "relationship", "role", "code", "member")
     return canonical({name: _codes(item[name]) for name in names if name in item})
 
 
@@ -158,14 +158,14 @@ def _codes(value: Any) -> Any:
     return [_codes(child) for child in value] if isinstance(value, list) else value
 
 
-def _nothing(was: Any) -> Any:
+def nothing(was: Any) -> Any:
     """The feed no longer says it (a fold lost the movement that did): its own value goes, an edited one stays."""
     return [] if isinstance(was, list) else {}
 
 
 def _scalar(out: Resource, was: Mapping[str, Any], now: Mapping[str, Any], *, known: bool) -> None:
     present = {name: out[name] for name in {**was, **now} if name in out}
-    if not now and not _same(present, was):
+    if not now and not same(present, was):
         return  # withdrawn by the feed, but edited here since
     if not known and any(_rivals(out, name) for name in now):
         return  # first time said, and someone else already did
@@ -209,7 +209,7 @@ def _set(out: dict[str, Any], name: str, value: Any) -> None:
         out[name] = value
 
 
-def _same(a: Any, b: Any) -> bool:
+def same(a: Any, b: Any) -> bool:
     return a is b or canonical(a) == canonical(b)
 
 

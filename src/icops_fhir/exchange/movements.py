@@ -31,7 +31,7 @@ CANCELS = {
     "A38": "A05", "A52": "A21", "A53": "A22", "A55": "A54",
 }  # fmt: skip
 CROSSED = {"A06": "A07", "A07": "A06"}  # each inserts, and cancels the other: ZBE-4 decides
-OURS = ("status", "period", "subject", "partOf", "identifier", "account")  # never taken from one movement alone
+OURS = ("status", "subject", "partOf")  # never taken from what one message says
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,12 @@ class Movement:
     def pending(self) -> bool:
         """Amended or cancelled, but never inserted: nothing of it counts yet."""
         return not self.inserted
+
+    @property
+    def began(self) -> str:
+        """Its start as its Encounter says it, zone included."""
+        _, said_now = self.own.get("period", ["", None])
+        return str((said_now or {}).get("period", {}).get("start", "")) or self.at[1]
 
     @property
     def when(self) -> tuple[str, str, str]:
@@ -130,7 +136,7 @@ def fold(movements: Iterable[Movement], voided: str = "") -> Venue | None:
     standing = [m for m in known if live(m, voided)]
     fallen = [m for m in known if not live(m, voided)]
     if not standing and (voided or all(m.trigger[1] in ADMISSIONS for m in fallen)):
-        return Venue("cancelled", _layers(fallen), "", start=fallen[0].start[1] or fallen[0].at[1])
+        return Venue("cancelled", _layers(fallen), "", start=fallen[0].start[1] or fallen[0].began)
     base: Units = {}
     for m in fallen:
         if m.trigger[1] not in ADMISSIONS:
@@ -140,11 +146,11 @@ def fold(movements: Iterable[Movement], voided: str = "") -> Venue | None:
         trigger = m.trigger[1]
         status = STATUS.get(trigger) or (status if status not in ("", "planned") or trigger not in PRESENCE else "in-progress")
         if trigger == "A03":
-            end = m.end[1] or m.at[1]
+            end = m.end[1] or m.began
         elif status != "finished":
             end = ""
     come = [m for m in standing if m.trigger[1] in PRESENCE] or standing
-    start = next((m.start[1] for m in standing if m.start[1]), "") or (come[0].at[1] if come else "")
+    start = next((m.start[1] for m in standing if m.start[1]), "") or (come[0].began if come else "")
     return Venue(status or "in-progress", base | _layers(standing), standing[-1].when[2] if standing else "", start, end)
 
 
@@ -166,6 +172,18 @@ def _waiting(movement: Movement, statement: Statement) -> tuple[str, ...]:
     if movement.inserted or not statement.original or statement.original in movement.waiting:
         return movement.waiting
     return (*movement.waiting, statement.original)
+
+
+def spread(movements: Iterable[Movement]) -> list[Movement]:
+    """Cancellations that do not name their movement ("A03/visit/*"), applied to those inserted until then."""
+    known = list(movements)
+    for star in (m for m in known if "/*^" in m.key and m.cancelled):
+        head, tail = star.key.split("*", 1)
+        heads = (head, head.replace("A01/", "A04/", 1)) if head.startswith("A01/") else (head,)
+        for n, m in enumerate(known):
+            if m.key.startswith(heads) and m.key.endswith(tail) and "" < m.inserted <= star.cancelled:
+                known[n] = replace(m, cancelled=max(m.cancelled, star.cancelled), scope=star.scope, previous=star.previous)
+    return known
 
 
 def to_json(movement: Movement) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""Which resource of ours each resource of a message is: by strong identifier, by patient and content, or a new one.
+
+PAM-FR §6.8 (ROL), data types N.8 (XCN), N.9 (XON): RPPS, ADELI, FINESS and UF codes with their authority; never by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from icops_fhir.exchange import feed, identity
+from icops_fhir.exchange.work import Work
+from icops_fhir.fhir.json import Resource, canonical
+from icops_fhir.fhir.reference import walk
+from icops_fhir.mappers.v2.codes import BASE
+
+SHARED = ("Organization", "Location", "Practitioner", "Device", "HealthcareService")  # of everyone: found by identifier
+ROLES = ("PractitionerRole",)  # of a practitioner in an organization
+PREFERRED = ("RPPS", "ADELI", "IDNPS", "FINEG", "FINEJ", "FINESS", "IDNST", "SIRET", "SIREN")
+MACHINE = f"{BASE}/StructureDefinition/v2-"  # carried leaves, segment order, encoding: of the message, not of the patient
+
+
+def clean(value: Any) -> Any:
+    """The resource without what only the reverse translation needs: carried leaves stay in the kept Bundle alone."""
+    if isinstance(value, dict):
+        out = {name: clean(child) for name, child in value.items()}
+        return {name: child for name, child in out.items() if child not in ([], {})}
+    if isinstance(value, list):
+        return [clean(child) for child in value if not _machine(child)]
+    return value
+
+
+def _machine(item: Any) -> bool:
+    return isinstance(item, dict) and str(item.get("url", "")).startswith(MACHINE)
+
+
+def entries(bundle: Resource) -> list[tuple[str, Resource]]:
+    """(fullUrl, resource) of the Bundle, without what only concerns the message."""
+    found = [(str(e.get("fullUrl", "")), e["resource"]) for e in bundle.get("entry", ()) if "resource" in e]
+    return [(url, r) for url, r in found if r["resourceType"] not in ("MessageHeader", "OperationOutcome", "Parameters")]
+
+
+def pointed(resource: Resource, known: dict[str, str]) -> Resource:
+    """The resource, its references to other resources of the message replaced by ours."""
+    copy: Resource = clean(resource)
+    for element, _ in walk(copy):
+        element["reference"] = known.get(element["reference"], element["reference"])
+    pruned: Resource = _pruned(copy)
+    return pruned
+
+
+def _pruned(value: Any) -> Any:
+    """Without references to what this message brings and we do not keep."""
+    if isinstance(value, dict):
+        out = {name: _pruned(child) for name, child in value.items() if not (name == "reference" and str(child).startswith("urn:uuid:"))}
+        return {name: child for name, child in out.items() if child not in ({}, [])}
+    return [child for child in map(_pruned, value) if child != {}] if isinstance(value, list) else value
+
+
+def _strong(resource: Resource) -> list[Resource]:
+    """Identifiers with an authority, national ones first."""
+    def rank(item: Resource) -> int:
+        return min((PREFERRED.index(code) for code in identity.codes(item) if code in PREFERRED), default=len(PREFERRED))
+
+    return sorted((i for i in _identifiers(resource) if i.get("system") and i.get("value")), key=rank)
+
+
+def _identifiers(resource: Resource) -> list[Resource]:
+    found = resource.get("identifier", [])
+    return [i for i in (found if isinstance(found, list) else [found]) if isinstance(i, dict)]
+
+
+def used(bundle: Resource) -> set[str]:
+    """What the resources that are kept point to: the receiver of the message, say, is named by its header alone."""
+    found = {element["reference"] for _, resource in entries(bundle) for element, _ in walk(resource)}
+    header = _header(bundle)
+    return found | {str(header.get("sender", {}).get("reference", ""))}
+
+
+def sender(bundle: Resource) -> str:
+    """The fullUrl of the organization that sent the message."""
+    return str(_header(bundle).get("sender", {}).get("reference", ""))
+
+
+def _header(bundle: Resource) -> Resource:
+    return next((e["resource"] for e in bundle.get("entry", ()) if e.get("resource", {}).get("resourceType") == "MessageHeader"), {})
+
+
+def shared(work: Work, resource: Resource, patient: str) -> str:
+    """The reference of a person, place or organization that several patients may share."""
+    type_ = resource["resourceType"]
+    for item in _strong(resource):
+        reference = f"{type_}/{work.id(type_, str(item['system']), str(item['value']))}"
+        if work.get(reference) is not None:
+            return reference
+        others = work.identified(type_, item)
+        if others:
+            return f"{type_}/{min(str(o['id']) for o in others)}"
+    strong = _strong(resource)
+    if strong:
+        return f"{type_}/{work.id(type_, str(strong[0]['system']), str(strong[0]['value']))}"
+    local = next((i for i in _identifiers(resource) if i.get("value")), None)
+    if type_ == "Location" and resource.keys() & {"identifier", "managingOrganization"}:
+        return f"{type_}/{work.id(type_, work.sender, _said(resource))}"  # a bed is its unit, room and bed together
+    if local is not None:
+        return f"{type_}/{work.id(type_, _authority(local) or work.sender, identity.key(local, work.sender))}"
+    return f"{type_}/{work.id(type_, patient, work.sender, _said(resource))}"  # only a name: this patient's, never anyone else's
+
+
+def _authority(item: Resource) -> str:
+    """A FINESS number is national, although messages give it no system."""
+    return "FINESS" if identity.codes(item) & {"N", "M", "FINESS", "FINEG", "FINEJ"} else ""
+
+
+def _said(resource: Resource) -> str:
+    names = ("identifier", "name", "code", "type", "position", "partOf", "specialty", "alias", "managingOrganization", "physicalType")
+    return canonical({name: feed.bare(clean(resource[name])) for name in names if name in resource}).decode()
+
+
+def located(work: Work, type_: str, identifiers: list[Resource], *parts: str) -> str:
+    """The resource that has one of these identifiers, else one named by these parts."""
+    made = f"{type_}/{work.id(type_, *parts)}"
+    if work.get(made) is None:
+        for item in identifiers:
+            if others := work.identified(type_, item):
+                return f"{type_}/{min(str(o['id']) for o in others)}"
+    return made
+
+
+def personal(work: Work, resource: Resource, patient: str, rank: int) -> str:
+    """The reference of what this feed says about this patient: the same thing said again is the same resource."""
+    type_ = resource["resourceType"]
+    for item in _identifiers(resource):
+        if item.get("value"):
+            return f"{type_}/{work.id(type_, patient, work.sender, identity.key(item, work.sender))}"
+    return f"{type_}/{work.id(type_, patient, work.sender, _nature(resource), str(rank) if rank else '')}"
+
+
+# What makes two statements about one patient statements about one thing.
+NATURE = {
+    "RelatedPerson": ("name", "relationship"), "Provenance": ("activity", "target"), "Flag": ("category", "code"),
+    "Observation": ("code", "encounter", "effectiveDateTime"), "Condition": ("code", "encounter", "category"),
+    "AllergyIntolerance": ("code", "type"), "Procedure": ("code", "encounter", "performedDateTime"),
+}  # fmt: skip
+
+
+def _nature(resource: Resource) -> str:
+    if resource["resourceType"] == "Consent":  # further categories say what was answered
+        return canonical({"scope": resource.get("scope"), "category": resource.get("category", [])[:1]}).decode()
+    names = NATURE.get(resource["resourceType"], ())
+    return canonical({name: _plain(resource[name]) for name in names if name in resource}).decode() if names else canonical(resource).decode()
+
+
+def _plain(value: Any) -> Any:
+    """Codes and names, without the parts that change while the thing stays the same."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        dropped = {"id", "extension", "display", "period", "prefix"} | ({"text"} if "coding" in value else set())
+        return {name: _plain(child) for name, child in value.items() if name not in dropped and not name.startswith("_")}
+    return value
+
+
+def role(work: Work, resource: Resource, patient: str) -> str:
+    """A role is of its practitioner, where and as what."""
+    if "practitioner" not in resource:
+        return shared(work, resource, patient)
+    parts = {name: _plain(resource[name]) for name in ("practitioner", "organization", "code", "specialty") if name in resource}
+    return f"PractitionerRole/{work.id('PractitionerRole', work.sender, canonical(parts).decode())}"
+
+
+def ranked(resources: Iterable[tuple[str, Resource]], types: tuple[str, ...]) -> list[tuple[str, Resource]]:
+    """The entries of these types, in the order of the types."""
+    return sorted((e for e in resources if e[1]["resourceType"] in types), key=lambda e: types.index(e[1]["resourceType"]))

@@ -1,0 +1,124 @@
+"""What one message changes, gathered: each resource is read once, changed in place, and written once if it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from icops_fhir.exchange import feed, identity, keys
+from icops_fhir.fhir.issue import Issue
+from icops_fhir.fhir.json import Resource, canonical, dumps, loads
+from icops_fhir.search.query import parse
+from icops_fhir.store.engine import prepare
+from icops_fhir.store.protocol import Transaction, Version
+
+BATCH = 500
+
+
+def _content(resource: Resource) -> bytes:
+    meta = {name: value for name, value in resource.get("meta", {}).items() if name not in ("versionId", "lastUpdated")}
+    return canonical({**resource, "meta": meta})
+
+
+class Work:
+    """The current resources as this message leaves them, and what is to be told about it."""
+
+    def __init__(self, tx: Transaction, sender: str, stamp: str) -> None:
+        self.tx, self.sender, self.stamp = tx, sender, stamp
+        self.salt: UUID = keys.space(tx)
+        self.issues: list[Issue] = []
+        self._before: dict[str, Resource | None] = {}
+        self._after: dict[str, Resource] = {}
+
+    def id(self, *parts: str) -> str:
+        """An id that the same parts always get."""
+        return keys.made(self.salt, *parts)
+
+    def get(self, reference: str) -> Resource | None:
+        """The resource as it stands, changes of this message included; None when there is none, or no longer."""
+        if reference in self._after:
+            return self._after[reference]
+        if reference not in self._before:
+            type_, _, id_ = reference.partition("/")
+            version = self.tx.read(type_, id_)
+            self._before[reference] = loads(version.body) if version is not None and version.body else None
+        return self._before[reference]
+
+    def put(self, resource: Resource) -> str:
+        """Stands for the resource from now on."""
+        reference = f"{resource['resourceType']}/{resource['id']}"
+        self.get(reference)
+        self._after[reference] = resource
+        return reference
+
+    def sent(self, reference: str) -> feed.Sent:
+        """What this feed last said of a resource."""
+        record = self.tx.record(keys.FEED, f"{self.sender}|{reference}")
+        return loads(record.body) if record else {}
+
+    def say(self, reference: str, units: feed.Units, owner: str, seed: Resource | None = None) -> Resource:
+        """What this feed says of a resource, merged into what stands; units said by a newer message stay."""
+        sent = self.sent(reference)
+        told = feed.advance(sent, units, self.stamp)
+        merged = feed.merge(self._current(reference, seed), feed.said(sent), feed.said(told))
+        self.put(merged)
+        self.tx.put(keys.FEED, f"{self.sender}|{reference}", dumps(told), owner=owner)
+        return merged
+
+    def settle(self, reference: str, units: feed.Units, owner: str) -> Resource:
+        """What the movements of all senders together make of a resource: the whole of it, the last one included."""
+        record = self.tx.record(keys.FEED, f"{keys.FOLD}|{reference}")
+        current = self._current(reference, None)
+        standing = feed.units(current)
+        before: feed.Units = loads(record.body) if record else {unit: standing[unit] for unit in units if unit in standing}
+        merged = feed.merge(current, before, units)
+        self.put(merged)
+        self.tx.put(keys.FEED, f"{keys.FOLD}|{reference}", dumps(units), owner=owner)
+        return merged
+
+    def _current(self, reference: str, seed: Resource | None) -> Resource:
+        type_, _, id_ = reference.partition("/")
+        return self.get(reference) or {"resourceType": type_, "id": id_, **(seed or {})}
+
+    def search(self, type_: str, *parameters: tuple[str, str]) -> list[Resource]:
+        """The resources found, as this message leaves them."""
+        found = self.tx.search(parse(type_, [*parameters, ("_count", str(BATCH))], strict=True))
+        out = [self.get(f"{version.type}/{version.id}") for version in found.versions]
+        return [resource for resource in out if resource is not None]
+
+    def identified(self, type_: str, identifier: Resource) -> list[Resource]:
+        """The resources that have this identifier, of the same authority; none when it names none."""
+        wanted = identity.key(identifier, self.sender)
+        if not identifier.get("value") or wanted.startswith(identity.SENDER):
+            return []
+        found = self.search(type_, ("identifier", f"{_token(str(identifier.get('system', '')))}|{_token(str(identifier['value']))}"))
+        return [r for r in found if any(identity.key(i, self.sender) == wanted for i in _list(r.get("identifier")))]
+
+    def staged(self) -> Iterator[Resource]:
+        """The resources this message has changed so far."""
+        yield from list(self._after.values())
+
+    def flush(self) -> list[Version]:
+        """Writes what differs; each version is marked as this sender's, so that nothing echoes back to it."""
+        out = []
+        for reference, resource in self._after.items():
+            before = self._before.get(reference)
+            if before is not None and _content(before) == _content(resource):
+                continue
+            version = self.tx.write(prepare(resource))
+            self.tx.put(keys.ORIGIN, f"{reference}/{version.version}", b"{}", owner=self.sender)
+            self._before[reference] = resource
+            out.append(version)
+        self._after.clear()
+        return out
+
+
+def _token(text: str) -> str:
+    for special in "\\,$|":
+        text = text.replace(special, "\\" + special)
+    return text
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
