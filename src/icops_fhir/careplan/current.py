@@ -28,7 +28,10 @@ OVER = ("finished", "cancelled", "entered-in-error")
 
 @dataclass(frozen=True, slots=True)
 class Pathway:
-    """Current resources of one patient. `definitions` are PlanDefinitions and ConceptMaps by canonical url."""
+    """Current resources of one patient. `definitions` are PlanDefinitions and ConceptMaps by canonical url.
+
+    `persons`: town names a role, the hospital the practitioner behind it; one person is told once.
+    """
 
     patient: Resource
     care_plans: Sequence[Resource] = ()
@@ -38,6 +41,7 @@ class Pathway:
     encounters: Sequence[Resource] = ()  # venues and their movements
     reminders: Sequence[Resource] = ()  # CommunicationRequests
     definitions: Mapping[str, Resource] = field(default_factory=dict)
+    persons: Mapping[str, str] = field(default_factory=dict)  # "PractitionerRole/x" -> "Practitioner/y"
 
     def put(self, resources: Iterable[Resource]) -> Pathway:
         """The pathway with these resources written."""

@@ -44,12 +44,12 @@ def participants(plan: Resource, pathway: Pathway, now: datetime) -> Iterator[di
 
 
 def members(role: dict[str, Any], plan: Resource, pathway: Pathway, now: datetime) -> list[dict[str, Any]]:
-    """The members (References) holding a role; any shared coding will do."""
+    """The members (References) holding a role, each person once; any shared coding will do."""
     wanted = _codes(role)
     found: dict[str, dict[str, Any]] = {}
     for row in participants(plan, pathway, now):
         if any(wanted & _codes(concept) for concept in row.get("role", ())):
-            found.setdefault(key(row["member"]), row["member"])
+            found.setdefault(person(row["member"], pathway), row["member"])
     return list(found.values())
 
 
@@ -58,9 +58,9 @@ def told(roles: tuple[dict[str, Any], ...], plan: Resource, pathway: Pathway, no
     found: dict[str, dict[str, Any]] = {}
     for role in roles:
         for member in members(role, plan, pathway, now):
-            found.setdefault(key(member), member)
+            found.setdefault(person(member, pathway), member)
     if not found and roles and (author := plan.get("author")):
-        found[key(author)] = author
+        found[person(author, pathway)] = author
     return [member for member in found.values() if may_receive(member)]
 
 
@@ -82,6 +82,11 @@ def key(reference: dict[str, Any]) -> str:
         or f"{identifier.get('system', '')}|{identifier.get('value', '')}".strip("|")
         or reference.get("display", "")
     )
+
+
+def person(reference: dict[str, Any], pathway: Pathway) -> str:
+    """The person behind a member: a role's practitioner, else the member itself."""
+    return pathway.persons.get(key(reference), key(reference))
 
 
 def may_receive(reference: dict[str, Any]) -> bool:
