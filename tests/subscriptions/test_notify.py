@@ -222,6 +222,51 @@ async def test_one_bad_endpoint_never_delays_the_others() -> None:
 
 
 @runs
+async def test_endpoints_that_hang_have_their_own_places() -> None:
+    settings = Settings(base=BASE, timeout=0.5, posts=2, limits=Limits(first=0.01, longest=0.01))
+    async with receiver() as good, receiver() as hung, world(settings=settings) as store:
+        await put(store, subscription(good.url, "careplan=CarePlan/p1", id_="good"), *(subscription(hung.url, id_=f"hung{n}") for n in range(6)))
+        for id_ in ("good", *(f"hung{n}" for n in range(6))):
+            await standing(store, "active", id_)
+        hung.delay = 60.0
+        await put(store, task("t0", plan="p2"))
+        for n in range(6):
+            await until(lambda n=n: _failing(store, f"hung{n}"))
+        await put(store, task("t1"))
+        await good.until(lambda: good.events == [1], 0.4)
+
+        assert hung.events == []
+
+
+async def _failing(store: Store, id_: str) -> bool:
+    return (await state(store, id_)).attempts > 0
+
+
+@runs
+async def test_new_events_do_not_shorten_the_wait_but_the_subscriber_does() -> None:
+    settings = Settings(base=BASE, timeout=2.0, limits=Limits(first=60, longest=60))
+    async with receiver() as hook, world(settings=settings) as store:
+        await put(store, subscription(hook.url))
+        await standing(store, "active")
+        hook.status = 503
+        await put(store, task("t1"))
+        await until(lambda: _tried(store, 1))
+        await put(store, task("t2"), task("t3"))
+        await until(lambda: _numbered(store, 3))
+        await asyncio.sleep(0.1)
+        assert len(hook.tries) == 2
+        hook.status = 200
+        await put(store, await stored(store) | {"status": "requested"})
+        await hook.until(lambda: len(hook.events) == 3)
+
+        assert hook.events == [1, 2, 3]
+
+
+async def _numbered(store: Store, events: int) -> bool:
+    return (await state(store)).events == events
+
+
+@runs
 async def test_an_endpoint_that_never_answers_is_left_after_its_time() -> None:
     settings = Settings(base=BASE, timeout=30.0, limits=Limits(first=0.01, longest=0.02))
     async with receiver() as hook, world(settings=settings) as store:
