@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,17 @@ import structlog
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from icops_fhir.exchange import sites
+from icops_fhir.exchange.inbound import Inbound
+from icops_fhir.exchange.route import Route, routes
+from icops_fhir.exchange.sites import finder
 from icops_fhir.fhir.issue import FhirError
+from icops_fhir.fhir.json import loads
 from icops_fhir.interactions.capabilities import release
 from icops_fhir.interactions.request import Service
+from icops_fhir.mappers.v2.site import Site
+from icops_fhir.mllp import server as mllp
+from icops_fhir.mllp.connection import Wire
 from icops_fhir.rest import client, health, logs, openapi, server
 from icops_fhir.rest.metrics import Meter
 from icops_fhir.rest.routes import Fhir
@@ -30,9 +39,13 @@ from icops_fhir.settings import Settings, SettingsError, read, refuse_unsafe
 from icops_fhir.store import engine
 from icops_fhir.store.clock import utc
 from icops_fhir.store.protocol import Store
+from icops_fhir.subscriptions import subscription
+from icops_fhir.subscriptions.endpoint import Policy
+from icops_fhir.workers import notify
 
 PREFIX = "/fhir"
 RESTART_SECONDS = 5.0
+LOAD_SECONDS = 120.0
 log = structlog.get_logger("icops.app")
 
 
@@ -43,7 +56,9 @@ class Application(FastAPI):
     store: Store | None = None
     fhir: Fhir | None = None
     mllp_address: tuple[str, int] | None = None
-    refused: FhirError | None = None        # why it could not start
+    example: bool = False
+    base: str = ""                          # where others find FHIR
+    refused: FhirError | SettingsError | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self.fhir is not None and not scope.get("root_path"):
@@ -60,12 +75,14 @@ class Application(FastAPI):
             said["paths"] = {**openapi.paths(PREFIX), **said.get("paths", {})}
         return self.openapi_schema or {}
 
-    def opened(self, store: Store) -> None:
+    def opened(self, store: Store, **extras: Any) -> None:
         """From now on FHIR answers from this store."""
         self.store = store
         settings = self.settings
+        policy = Policy(settings.subscribers)
         service = Service(
             store, utc, bundle_entries=settings.bundle_entries, page_size=settings.page_size, page_limit=settings.page_limit,
+            checks={"Subscription": lambda resource: subscription.check(resource, policy, utc())}, extras=extras,
         )
         self.fhir = Fhir(service, self.state.meter, token=settings.token, prefix=PREFIX, base_url=settings.base_url,
                          body_limit=settings.body_limit, at_once=settings.http_connections)
@@ -77,6 +94,7 @@ def build(settings: Settings, *, store: Store | None = None) -> Application:
     meter = Meter()
     app = Application(title="icops-fhir", version=release(), lifespan=_lifespan if store is None else None, redoc_url=None)
     app.settings, app.state.meter = settings, meter
+    app.base = settings.base_url.rstrip("/") or f"http://{_host(settings)}:{settings.port}{PREFIX}"
     app.include_router(health.router(lambda: app.store, meter, settings.token))
 
     async def fhir(scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,32 +109,97 @@ def build(settings: Settings, *, store: Store | None = None) -> Application:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Refusals are kept for `serve` to say: uvicorn only tells that it could not start."""
     assert isinstance(app, Application)
-    settings = app.settings
     try:
-        store = await asyncio.to_thread(engine.open, settings.database_url, queue=settings.write_queue, seconds=settings.search_seconds)
-    except FhirError as error:
+        async with _running(app):
+            yield
+    except (FhirError, SettingsError) as error:
         app.refused = error
         raise
+    except OSError as error:
+        app.refused = SettingsError(f"{app.settings.mllp_host}:{app.settings.mllp_port}: {error.strerror}. --mllp-port")
+        raise
+
+
+@contextlib.asynccontextmanager
+async def _running(app: Application) -> AsyncIterator[None]:
+    settings = app.settings
+    senders, destinations = _sites(settings)
+    store = await asyncio.to_thread(engine.open, settings.database_url, queue=settings.write_queue, seconds=settings.search_seconds)
     try:
-        app.opened(store)
+        inbound = Inbound(store, finder(senders), utc)
+        app.opened(store, sites=finder(senders), inbound=inbound)
+        if app.example:
+            await _load_example(app)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_kept(name, loop), name=name) for name, loop in _loops(app, store)]
+            tasks = [group.create_task(_kept(name, loop), name=name) for name, loop in _loops(app, store, destinations)]
             try:
-                yield
+                async with _mllp(app, inbound):
+                    yield
             finally:
-                for task in tasks:
-                    task.cancel()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(settings.drain_seconds):
-                        await asyncio.gather(*tasks, return_exceptions=True)
+                await _stopped(tasks, settings.drain_seconds)
     finally:
         await asyncio.to_thread(store.close)
 
 
-def _loops(app: Application, store: Store) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
-    """What runs beside HTTP."""
-    return []
+def _loops(app: Application, store: Store, destinations: Sequence[Route]) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+    """What runs beside HTTP and MLLP: notifications, and messages to hospitals."""
+    settings = app.settings
+    notifying = notify.Settings(base=app.base, timeout=settings.peer_seconds, policy=Policy(settings.subscribers))
+    return [("notify", lambda: notify.run(store, utc, notifying))]
+
+
+@contextlib.asynccontextmanager
+async def _mllp(app: Application, inbound: Inbound) -> AsyncIterator[None]:
+    settings = app.settings
+    if settings.mllp_port < 0:
+        yield
+        return
+    context = mllp.tls(settings.mllp_certificate, settings.mllp_key, settings.mllp_clients) if settings.mllp_certificate else None
+    wire = Wire(host=settings.mllp_host, port=settings.mllp_port, frame_limit=settings.mllp_frame_limit, connections=settings.mllp_connections,
+                idle=settings.mllp_idle_seconds, drain=settings.drain_seconds, peers=settings.mllp_peers, tls=context)
+    async with mllp.serve(inbound, wire) as port:
+        app.mllp_address = (settings.mllp_host, port)
+        yield
+
+
+async def _stopped(tasks: Sequence[asyncio.Task[None]], seconds: float) -> None:
+    """Asked to end, then waited for, within a bounded time."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+def _sites(settings: Settings) -> tuple[dict[str, Site], tuple[Route, ...]]:
+    """The file of ICOPS_SITES."""
+    if not settings.sites:
+        return {}, ()
+    try:
+        data = Path(settings.sites).read_bytes()
+    except OSError as error:
+        raise SettingsError(f"ICOPS_SITES: {settings.sites}: {error.strerror}. / ICOPS_SITES : {settings.sites} : illisible.") from error
+    said = loads(data)
+    return sites.load(data), routes(said.get("routes", ()) if isinstance(said, dict) else ())
+
+
+async def _load_example(app: Application) -> None:
+    """The example pathway, before anyone is served; loading it again changes nothing."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=f"http://localhost{PREFIX}/", headers=_bearer(app.settings)) as web:
+        for item in await client.load(web, sorted(_example().glob("*.json"))):
+            if item.status >= 300:
+                raise SettingsError(f"--example: {item.name}: {item.status} {item.said}")
+
+
+def _example() -> Path:
+    """`examples/pathway`: inside the package once installed from a wheel, beside `src/` in a working copy."""
+    inside = Path(__file__).with_name("examples") / "pathway"
+    return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "examples" / "pathway"
+
+
+def _bearer(settings: Settings) -> dict[str, str]:
+    return {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
 
 
 async def _kept(name: str, loop: Callable[[], Awaitable[None]]) -> None:
@@ -141,9 +224,9 @@ def serve(args: argparse.Namespace) -> int:
     except OSError as error:
         return _cannot(f"{settings.host}:{settings.port}: {error.strerror}. Choose another with --port. / Choisissez-en un autre avec --port.")
     logs.configure(settings.log_level)
-    app = build(settings)
-    port = listener.getsockname()[1]
-    started = server.run(app, listener, drain_seconds=settings.drain_seconds, opened=lambda: _say(app, port))
+    app = build(replace(settings, port=listener.getsockname()[1]))
+    app.example = bool(getattr(args, "example", False))
+    started = server.run(app, listener, drain_seconds=settings.drain_seconds, opened=lambda: _say(app))
     if app.refused is not None:
         return _cannot(_both(app.refused))
     return 0 if started else 1
@@ -171,29 +254,29 @@ def load(args: argparse.Namespace) -> int:
 
 async def _load(settings: Settings, paths: list[Path], store: Store | None) -> list[client.Sent]:
     transport = httpx.ASGITransport(app=build(settings, store=store)) if store is not None else None
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    headers = {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
-    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}:{settings.port}{PREFIX}/", headers=headers, timeout=120) as web:
+    place = f"http://{_host(settings)}:{settings.port}{PREFIX}/"
+    async with httpx.AsyncClient(transport=transport, base_url=place, headers=_bearer(settings), timeout=LOAD_SECONDS) as web:
         return await client.load(web, paths)
 
 
-def _say(app: Application, port: int) -> None:
+def _say(app: Application) -> None:
     """The addresses, and three things to try."""
-    settings = app.settings
-    web = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
-    print(f"FHIR   {web}{PREFIX}\nDocs   {web}/docs", flush=True)
-    if app.mllp_address is not None:
-        print("MLLP   {}:{}".format(*app.mllp_address), flush=True)
-    mllp = "{}:{}".format(*app.mllp_address) if app.mllp_address else "HOST:PORT"
+    web = f"http://{_host(app.settings)}:{app.settings.port}"
+    mllp_place = "{}:{}".format(*app.mllp_address) if app.mllp_address else ""
+    print(f"FHIR   {web}{PREFIX}\nDocs   {web}/docs" + (f"\nMLLP   {mllp_place}" if mllp_place else ""), flush=True)
     print(
         f"\nTry / Essayez :\n"
-        f"  curl {web}{PREFIX}/metadata                  # what this server can do / ce que sait faire ce serveur\n"
-        f"  curl '{web}{PREFIX}/CarePlan?status=active'  # the active care plans / les parcours en cours\n"
-        f"  icops-fhir send {mllp} examples/hl7v2        # hospital messages / des messages d'hôpital\n", flush=True)
+        f"  curl {web}{PREFIX}/metadata                    # what this server can do / ce que sait faire ce serveur\n"
+        f"  curl '{web}{PREFIX}/CarePlan?status=active'    # the active care plans / les parcours en cours\n"
+        f"  icops-fhir send {mllp_place or 'HOST:PORT'} examples/pathway   # a hospital stay / un séjour à l'hôpital\n", flush=True)
 
 
-def _both(error: FhirError) -> str:
-    return "\n".join(f"{issue.diagnostics} / {issue.french}" for issue in error.issues)
+def _host(settings: Settings) -> str:
+    return f"[{settings.host}]" if ":" in settings.host else settings.host
+
+
+def _both(error: FhirError | SettingsError) -> str:
+    return "\n".join(f"{issue.diagnostics} / {issue.french}" for issue in error.issues) if isinstance(error, FhirError) else str(error)
 
 
 def _cannot(text: str) -> int:

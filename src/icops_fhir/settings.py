@@ -41,6 +41,7 @@ class Settings:
     mllp_connections: int = _variable(256, "MLLP connections at one time", "connexions MLLP simultanées")
     mllp_idle_seconds: float = _variable(300.0, "silence after which an MLLP connection is closed", "silence après lequel une connexion MLLP est fermée")
     sites: str = _variable("", "JSON file of the sites and of the outbound routes", "fichier JSON des sites et des routes sortantes")
+    subscribers: tuple[str, ...] = _variable(("loopback", "public"), "where notifications may go: loopback, private, public, a name, a network", "où les notifications peuvent aller : loopback, private, public, un nom, un réseau")
     body_limit: int = _variable(16 << 20, "largest HTTP body, in bytes", "plus grand corps HTTP, en octets")
     bundle_entries: int = _variable(5000, "entries of one batch or transaction", "entrées d'un lot ou d'une transaction")
     page_size: int = _variable(50, "resources of one page when the client does not say", "ressources d'une page quand le client ne le dit pas")

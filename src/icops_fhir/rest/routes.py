@@ -123,7 +123,8 @@ class Fhir:
         """The HTTP request as the interactions know it."""
         params = tuple(_pairs(scope["query_string"]))
         format_ = next((value for name, value in params if name == "_format"), None)
-        negotiation.check_accept(headers.get(b"accept", b""), format_)
+        if "$" not in scope["path"]:      # an operation may answer in a format of its own
+            negotiation.check_accept(headers.get(b"accept", b""), format_)
 
         def text(name: bytes) -> str:
             return headers.get(name, b"").decode("latin-1")
