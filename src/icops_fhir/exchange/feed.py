@@ -171,7 +171,8 @@ def _scalar(out: Resource, was: Mapping[str, Any], now: Mapping[str, Any], *, kn
         return  # first time said, and someone else already did
     for name in {**was, **now}:
         for rival in [name, *_rivals(out, name)]:
-            out.pop(rival, None)
+            if rival not in now:
+                out.pop(rival, None)
     out.update(copy.deepcopy(dict(now)))
 
 

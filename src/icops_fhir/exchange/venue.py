@@ -106,8 +106,8 @@ def write(work: Work, name: str, changed: set[str]) -> movements.Venue | None:
     if folded is None:
         return None
     patient, encounter = owner(work, record.owner, place["patient"]), place["encounter"]
-    units: dict[str, Any] = {**folded.units, "status": {"status": folded.status}, "subject": {"subject": {"reference": patient}}}
-    units.setdefault("class", {"class": UNKNOWN})
+    units: dict[str, Any] = {"status": {"status": folded.status}, "class": {"class": UNKNOWN}, **folded.units,
+                             "subject": {"subject": {"reference": patient}}}  # fmt: skip
     period = {name: value for name, value in (("start", folded.start), ("end", folded.end)) if value}
     if period:
         units["period"] = {"period": period}
@@ -129,8 +129,9 @@ def _movement(work: Work, movement: Movement, encounter: str, patient: str, stan
     numbers = [item for unit, value in units.items() if unit.partition("@")[0] == "identifier" for item in value or ()]
     reference = _reference(work, movement.key, numbers, encounter)
     facts = feed.said(movement.facts)
-    told: dict[str, Any] = {unit: value for unit, value in units.items() if value is not None}
-    told |= {"status": {"status": _status(movement) if stands else "cancelled"}, "partOf": {"partOf": {"reference": encounter}},
+    told: dict[str, Any] = {"status": {"status": _status(movement) if stands else "cancelled"}}
+    told |= {unit: value for unit, value in units.items() if value is not None}
+    told |= {"partOf": {"partOf": {"reference": encounter}},
              "subject": {"subject": {"reference": patient}}}  # fmt: skip
     told.setdefault("class", facts.get("class") or {"class": UNKNOWN})
     if movement.at[1] and "period" not in told:
