@@ -3,50 +3,47 @@
 import threading
 from collections import defaultdict
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_kit import create, prepared
 
 from icops_fhir.store.cache import HotCache
 from icops_fhir.store.protocol import MISS, Version
 
-KEYS = "abcd"
-STEP = st.one_of(
-    st.tuples(st.just("snapshot")),
-    st.tuples(st.just("begin"), st.sets(st.sampled_from(KEYS), min_size=1)),
-    st.tuples(st.just("commit")),
-    st.tuples(st.just("publish")),
-    st.tuples(st.just("abort")),
-    st.tuples(st.just("fill"), st.sampled_from(KEYS), st.integers(0, 30)),
-)
+KEYS = "abc"
+FILL = st.tuples(st.sampled_from(KEYS), st.integers(0, 5))  # which resource, from which of the last snapshots
+FILLS = st.lists(FILL, max_size=2)
+GROUP = st.tuples(st.sets(st.sampled_from(KEYS), min_size=1, max_size=2), FILLS, FILLS, st.booleans(), FILLS)
 
 
-@given(st.lists(STEP, max_size=60), st.integers(1, 3))
-def test_whatever_the_order_of_snapshots_fills_and_commits_nothing_stale_is_answered(steps, entries):
+@settings(max_examples=4 * settings().max_examples)
+@given(st.lists(GROUP, max_size=8), st.integers(1, 3))
+def test_whatever_the_order_of_snapshots_fills_and_commits_nothing_stale_is_answered(groups, entries):
+    """Groups of writes, each with readers that come before COMMIT, between it and the cache, and after."""
     cache, database, last, snapshots = HotCache(entries, 1000), {}, 0, []
-    begun, committed = None, False  # the group the writer has in hand
-    for step, *args in steps:
-        if step == "snapshot":
-            snapshots.append((last, dict(database)))
-        elif step == "begin" and begun is None:
-            begun, committed = [Version("T", key, 1, "", last + n, "update", b"x" * 10) for n, key in enumerate(sorted(args[0]), 1)], False
-            cache.begin(("T", key) for key in args[0])
-        elif step == "commit" and begun and not committed:
-            database.update({version.id: version for version in begun})
-            last, committed = begun[-1].sequence, True
-        elif step == "publish" and begun and committed:
-            cache.end(begun)
-            begun = None
-        elif step == "abort" and begun and not committed:
-            cache.end(())
-            begun = None
-        elif step == "fill" and snapshots:
-            seen, found = snapshots[args[1] % len(snapshots)]
-            if args[0] in found:
-                cache.fill(found[args[0]], seen)
+
+    def readers(fills):
+        snapshots.append((last, dict(database)))
+        for key, back in fills:
+            seen, found = snapshots[-1 - back % len(snapshots)]
+            if key in found:
+                cache.fill(found[key], seen)
         for key in KEYS:
             answer = cache.get("T", key)
             assert answer is MISS or answer == database[key]
+
+    for keys, before, between, fails, after in groups:
+        written = [Version("T", key, 1, "", last + n, "update", b"x" * 10) for n, key in enumerate(sorted(keys), 1)]
+        cache.begin(("T", key) for key in keys)
+        readers(before)
+        if fails:
+            written = []
+        elif written:
+            database.update({version.id: version for version in written})
+            last = written[-1].sequence
+        readers(between)
+        cache.end(written)
+        readers(after)
 
 
 def test_the_cache_is_bounded_by_number_and_by_bytes():

@@ -48,6 +48,14 @@ def test_numbers_keep_their_text_and_members_their_order():
     assert expected == prepared.head + STAMPS + prepared.tail
 
 
+def test_a_resource_may_begin_with_its_meta_or_end_with_it():
+    first = prepare({"meta": {}, "id": "a", "resourceType": "Basic"})
+    last = prepare({"id": "a", "resourceType": "Basic", "meta": {"tag": []}})
+
+    assert first.head + STAMPS + first.tail == b'{"meta":{' + STAMPS + b'},"id":"a","resourceType":"Basic"}'
+    assert last.head + STAMPS + last.tail == b'{"id":"a","resourceType":"Basic","meta":{' + STAMPS + b',"tag":[]}}'
+
+
 def test_an_id_is_given_where_there_is_none_and_the_one_asked_for_wins():
     basic = {"resourceType": "Basic"}
 

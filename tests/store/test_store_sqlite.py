@@ -214,6 +214,28 @@ def test_a_reindex_goes_on_where_it_was_and_never_touches_a_newer_version(url, o
     assert min(x for x in seen[200:] if x) == 100  # the first slice was not made again
 
 
+def test_a_resource_edited_while_its_slice_is_made_keeps_the_rows_of_the_edit(url, opened):
+    store = opened(url, **versioned("old"))
+    for n in range(3):
+        store.submit(create(f"a{n}", n)).result()
+    store.close()
+    reached, go = threading.Event(), threading.Event()
+
+    def slow(resource):
+        reached.set()
+        go.wait(10)
+        return versioned("new")["rows"](resource)
+
+    store = opened(url, rows=slow, fingerprint=lambda type: "fnew")
+    reached.wait(10)
+    store.submit(lambda tx: tx.write(prepared("a1")._replace(rows=(("token", 9, ("urn:x", "edited")),)))).result()
+    store.submit(lambda tx: tx.delete("Basic", "a2")).result()
+    go.set()
+    until(lambda: sql(store, "SELECT value FROM fingerprint") == [("fnew",)])
+
+    assert numbered(store) == {"a0": "new0", "a1": "edited"}
+
+
 def test_a_resource_the_extractor_stumbles_on_keeps_its_rows_and_stops_no_other(url, opened):
     store = opened(url, **versioned("old"))
     for n in range(3):
