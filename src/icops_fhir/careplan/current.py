@@ -83,6 +83,23 @@ class Pathway:
             return False
         return not before(venue.get("period", {}).get("end", ""), at)
 
+    def movement(self, reference: str, key: str) -> Resource | None:
+        """The Encounter of a movement of that venue, by the number in its key (ZBE-1)."""
+        number = key.partition("^")[0]
+        return next(
+            (
+                e
+                for e in self.encounters
+                if local(e.get("partOf", {}).get("reference", "")) == local(reference) != ""
+                and any(i.get("value") == number for i in e.get("identifier", ()))
+            ),
+            None,
+        )
+
+    def undone(self, reference: str, key: str) -> bool:
+        """Whether the venue, or that movement of it, is known to be cancelled."""
+        return any((e or {}).get("status") in OVER[1:] for e in (self.venue(reference), self.movement(reference, key)))
+
     def moved_since(self, reference: str, at: str) -> bool:
         """Whether a movement of that venue later than `at` is known."""
         return any(

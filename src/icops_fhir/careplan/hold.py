@@ -57,7 +57,7 @@ def suspended(task: Resource, cause: str, encounter: str, now: datetime) -> Reso
 
 def resumed(task: Resource, lifted: Callable[[str, str], bool], now: datetime) -> Resource | None:
     """The Task without the holds that `lifted(cause, encounter)` chooses; None when nothing changes."""
-    already = holds(task)
+    already = holds(task) if task["status"] in OPEN else []  # what is closed stays as it is
     left = [h for h in already if not lifted(part(h, "cause"), local(part(h, "encounter")))]
     if len(left) == len(already):
         return None

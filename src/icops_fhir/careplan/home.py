@@ -68,21 +68,12 @@ def cancelled(event: Event, venues: set[str], live: bool, plan: Resource, pathwa
         return _free(lambda cause, venue: cause == ABSENCE and venue == here, plan, pathway, now)
     if pathway.over(event.encounter, event.at):
         return []
-    if event.kind == e.RETURN and _known(event, pathway) and not pathway.moved_since(event.encounter, event.at):
+    known = pathway.movement(event.encounter, event.movement) is not None
+    if event.kind == e.RETURN and known and not pathway.moved_since(event.encounter, event.at):
         return hold(event, ABSENCE, plan, pathway, now)
-    if event.kind == e.CLASS_CHANGE and inside and _known(event, pathway):
+    if event.kind == e.CLASS_CHANGE and inside and known:
         return hold(event, STAY, plan, pathway, now)
     if event.kind == e.DISCHARGE and inside and live:
         return hold(event, STAY, plan, pathway, now)
     return []
 
-
-def _known(event: Event, pathway: Pathway) -> bool:
-    """Whether the movement itself was ever received: a movement Encounter carries its number."""
-    wanted = e.identifier(event.movement)
-    return any(
-        {k: i[k] for k in ("system", "value") if k in i} == wanted or i.get("value") == wanted["value"] != ""
-        for encounter in pathway.encounters
-        if encounter.get("partOf")
-        for i in encounter.get("identifier", ())
-    )

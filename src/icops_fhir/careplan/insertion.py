@@ -32,6 +32,8 @@ def patient_class(event: Event, pathway: Pathway) -> str:
 
 def insert(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list[Resource]:
     """What the movement brings to one plan; nothing when it was said before, or comes too late to mean anything."""
+    if pathway.undone(event.encounter, event.movement):
+        return []
     if event.kind in BEFORE_THE_END and pathway.over(event.encounter, event.at):
         return []
     if event.kind == e.DISCHARGE and patient_class(event, pathway) != "I":

@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 from icops_fhir.careplan import event as e
 from icops_fhir.careplan.event import Event
+from icops_fhir.exchange.pathway import load
 from icops_fhir.mappers.codec import Context
 from icops_fhir.mappers.v2.er7 import NULL, Message, Segment
 from icops_fhir.mappers.v2.primitives import timestamp
 from icops_fhir.mappers.v2.site import DEFAULT, Site
+
+__all__ = ["event", "is_named", "load", "movement_key"]
 
 
 class Trigger(NamedTuple):
