@@ -54,6 +54,9 @@ WRONG = {
     "cloud metadata": (channel(endpoint="http://169.254.169.254/latest"), "does not notify 169.254.169.254"),
     "private network": (channel(endpoint="http://10.0.0.7/hook"), "does not notify 10.0.0.7"),
     "mapped private network": (channel(endpoint="http://[::ffff:10.0.0.7]/hook"), "does not notify"),
+    "health data in the clear": (subscription("http://hook.example/", content="full-resource"), "use https://, or id-only"),
+    "headers that are no list": (channel(header=3), "cannot be sent"),
+    "end before all time": (GOOD | {"end": "0001-01-01T00:00:00+14:00"}, "is no instant"),
     "header that is ours": (channel(header=["Content-Length: 3"]), "cannot be sent"),
     "header with a line break": (channel(header=["X-A: 1\r\nX-B: 2"]), "cannot be sent"),
     "header without colon": (channel(header=["Bearer abc"]), "cannot be sent"),
@@ -118,6 +121,10 @@ def test_a_site_opens_its_own_networks_and_names() -> None:
     assert not Policy().reaches("meta.example", "169.254.169.254")
     assert not Policy().reaches("any.example", "0.0.0.0")
     assert Policy().reaches("hook.example", "93.184.216.34")
+    assert Policy(("catcher",)).reaches("catcher", "172.18.0.3")
+    assert check(subscription("http://sil.chu.example/", content="full-resource"), policy) == []
+    with pytest.raises(ValueError, match="does not appear"):
+        Policy(("10.1/16",))
 
 
 def test_the_extensions_are_those_of_the_guide() -> None:

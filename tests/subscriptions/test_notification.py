@@ -3,9 +3,10 @@
 from subscription_kit import TOPIC, care_plan, numbers, subscription, task, told
 
 from icops_fhir.subscriptions import notification
+from icops_fhir.subscriptions.channel import CONTENTS
 from icops_fhir.subscriptions.notification import Item
 from icops_fhir.subscriptions.state import State
-from icops_fhir.subscriptions.subscription import CONTENTS, Subscription, read
+from icops_fhir.subscriptions.subscription import Subscription, read
 
 BASE = "http://127.0.0.1:8080/fhir"
 AT = "2026-11-22T08:00:00.000Z"

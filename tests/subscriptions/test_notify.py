@@ -56,7 +56,7 @@ async def state(store: Store, id_: str = "s1") -> State:
 
 async def until(what: Callable[[], Awaitable[bool]], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not await what():
+        while not await what():     # noqa: ASYNC110 - the condition is in the database
             await asyncio.sleep(0.005)
 
 
@@ -302,6 +302,29 @@ def test_a_restart_in_the_middle_of_an_outage_goes_on_where_it_was(tmp_path: Pat
             assert [told(bundle, "type") for bundle in hook.taken].count("handshake") == 1
 
     asyncio.run(asyncio.wait_for(story(), 30))
+
+
+def test_a_notification_on_its_way_when_stopping_is_noted_and_not_sent_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with receiver() as hook:
+            async with world(tmp_path / "a.db") as store:
+                await put(store, subscription(hook.url))
+                await standing(store, "active")
+                hook.delay = 0.2
+                await put(store, task("t1"), task("t2"))
+                await until(lambda: _came(hook, 2))
+            assert hook.events == [1]
+            hook.delay = 0.0
+            async with world(tmp_path / "a.db") as store:
+                await hook.until(lambda: len(hook.events) >= 2)
+                await until(lambda: _calm(store))
+            assert hook.events == [1, 2]
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+
+async def _came(hook: Receiver, posts: int) -> bool:
+    return len(hook.tries) >= posts
 
 
 def test_a_restart_before_the_handshake_makes_it(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from icops_fhir.store.protocol import Reader
 from icops_fhir.subscriptions import notification
 from icops_fhir.subscriptions import state as states
 from icops_fhir.subscriptions import subscription as subscriptions
+from icops_fhir.subscriptions.channel import CONTENTS
 from icops_fhir.subscriptions.state import State
-from icops_fhir.subscriptions.subscription import CONTENTS, Subscription
+from icops_fhir.subscriptions.subscription import Subscription
 
 LIMIT = 500             # events of one answer
 BYTES = 32 * 2**20      # of one answer

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from icops_fhir.fhir.issue import Issue
 
+KINDS = ("loopback", "public", "private")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -21,19 +22,25 @@ class Policy:
 
     allow: tuple[str, ...] = ("loopback", "public")
 
+    def __post_init__(self) -> None:
+        self._networks()    # a network that is none is said when the service starts
+
     def names(self, host: str) -> bool:
         """Whether this name is allowed as such, whatever it resolves to."""
-        names = (word.lower() for word in self.allow if ("." in word or "*" in word) and "/" not in word)
-        return any(fnmatchcase(host.lower(), name) for name in names)
+        return any(fnmatchcase(host.lower(), word.lower()) for word in self.allow if word not in KINDS and "/" not in word)
 
     def reaches(self, host: str, address: str) -> bool:
         """Whether that host may be spoken to at that address: asked again at each delivery, since names move."""
-        try:
-            ip = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            return False
-        ip = getattr(ip, "ipv4_mapped", None) or ip
-        return self.names(host) or _kind(ip) in self.allow or any(ip in network for network in self._networks() if network.version == ip.version)
+        ip = _address(address)
+        return ip is not None and (self.names(host) or _kind(ip) in self.allow or self._listed(ip))
+
+    def trusts(self, host: str) -> bool:
+        """Whether the way there is the site's own: loopback, or allowed by its name or network."""
+        ip = _address("127.0.0.1" if _local(host) else host)
+        return self.names(host) or (ip is not None and (_kind(ip) in ("loopback", "private") or self._listed(ip)))
+
+    def _listed(self, ip: Address) -> bool:
+        return any(ip in network for network in self._networks() if network.version == ip.version)
 
     def _networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
         return [ipaddress.ip_network(word, strict=False) for word in self.allow if "/" in word]
@@ -56,11 +63,20 @@ def check(url: str, policy: Policy) -> list[Issue]:
                        "mettez les identifiants dans channel.header (Authorization: …), pas dans l'adresse")]
     if parts.fragment:
         return [_issue("an endpoint has no #fragment", "l'adresse n'a pas de #fragment")]
-    address = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
-    if _is_address(address) and not policy.reaches(host, address):
-        return [_issue(f"this server does not notify {host}; ask its operator to allow it (ICOPS_NOTIFY_HOSTS)",
-                       f"ce serveur ne notifie pas {host} ; demandez à son exploitant de l'autoriser (ICOPS_NOTIFY_HOSTS)")]
+    address = "127.0.0.1" if _local(host) else host
+    if _address(address) is not None and not policy.reaches(host, address):
+        return [_issue(f"this server does not notify {host}; ask its operator to allow it (ICOPS_SUBSCRIBERS)",
+                       f"ce serveur ne notifie pas {host} ; demandez à son exploitant de l'autoriser (ICOPS_SUBSCRIBERS)")]
     return []
+
+
+def private(url: str, policy: Policy) -> bool:
+    """Whether nobody on the way can read what is sent: https, or a network of the site's own."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme != "http" or policy.trusts(parts.hostname or "")
+    except ValueError:
+        return True     # said by `check`
 
 
 def _kind(ip: Address) -> str:
@@ -71,12 +87,16 @@ def _kind(ip: Address) -> str:
     return "public" if ip.is_global else "private"
 
 
-def _is_address(host: str) -> bool:
+def _address(text: str) -> Address | None:
     try:
-        ipaddress.ip_address(host)
+        ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
+def _local(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def _issue(english: str, french: str) -> Issue:

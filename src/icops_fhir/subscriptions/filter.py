@@ -8,35 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-from icops_fhir.fhir import path, reference
+from icops_fhir.fhir import reference
 from icops_fhir.fhir.issue import Issue
+from icops_fhir.subscriptions.parameter import Parameter
 
 Resource = dict[str, Any]
 
-KINDS = ("reference", "token")  # what a topic of this service may filter by
 _TYPED = re.compile(r"([A-Z][A-Za-z]*)\?(.*)", re.DOTALL)
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One name a filter may use on one type."""
-
-    type: str
-    code: str
-    kind: str                               # reference | token
-    expression: str                         # FHIRPath of the search parameter
-    targets: frozenset[str] = frozenset()   # types a reference may name; empty = any
-    codes: frozenset[str] = frozenset()     # codes of a required binding; empty = open
-    single: bool = False                    # the element holds one value at most
-    modifiers: frozenset[str] = frozenset()
-
-    def values(self, resource: Resource) -> list[Any]:
-        return list(_compiled(self.expression, self.type)(resource))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +137,6 @@ def _check_token(here: Condition, value: str) -> Iterator[Issue]:
     elif code and here.parameter.codes and code not in here.parameter.codes:
         names = ", ".join(sorted(here.parameter.codes))
         yield _issue(f"{here} can never pass: {code!r} is not one of {names}", f"{here} ne peut jamais passer : {code!r} n'est pas parmi {names}")
-
-
-@lru_cache(maxsize=256)
-def _compiled(expression: str, type_: str) -> Callable[[Resource], list[Any]]:
-    return path.compile(expression, type_)
 
 
 _MATCH: dict[str, Callable[[Any, str], bool]] = {"reference": _reference_matches, "token": _token_matches}

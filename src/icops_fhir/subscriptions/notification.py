@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from icops_fhir.subscriptions.backport import BACKPORT
+from icops_fhir.subscriptions.channel import CONTENTS
 from icops_fhir.subscriptions.state import State
-from icops_fhir.subscriptions.subscription import CONTENTS, Subscription
+from icops_fhir.subscriptions.subscription import Subscription
 
 Resource = dict[str, Any]
 
-PROFILES = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
 ERRORS = "http://terminology.hl7.org/CodeSystem/subscription-error"
 # How a change reads as an entry of a history bundle: request.method, response.status
 ENTRY = {"create": ("POST", "201"), "update": ("PUT", "200"), "delete": ("DELETE", "204"), "read": ("GET", "200")}
@@ -106,7 +107,7 @@ def status(base: str, id_: str, topic: str, state: State, kind: str = "query-sta
         coding = {"coding": [{"system": ERRORS, "code": state.code}]} if state.code else {}
         parameters.append({"name": "error", "valueCodeableConcept": {**coding, "text": state.error}})
     return {"resourceType": "Parameters", "id": _id(id_, kind, str(state.events)),
-            "meta": {"profile": [PROFILES + "backport-subscription-status-r4"]}, "parameter": parameters}
+            "meta": {"profile": [BACKPORT + "backport-subscription-status-r4"]}, "parameter": parameters}
 
 
 def _bundle(base: str, subscription: Subscription, kind: str, state: str, events: int, at: str, mark: str) -> Resource:
@@ -115,7 +116,7 @@ def _bundle(base: str, subscription: Subscription, kind: str, state: str, events
     id_ = _id(base, subscription.id, mark)
     parameters = status(base, subscription.id, topic, State(0, state, events), kind)
     entry = {"request": {"method": "GET", "url": _url(base, f"Subscription/{subscription.id}/$status")}, "response": {"status": "200"}}
-    return {"resourceType": "Bundle", "id": id_, "meta": {"profile": [PROFILES + "backport-subscription-notification-r4"]},
+    return {"resourceType": "Bundle", "id": id_, "meta": {"profile": [BACKPORT + "backport-subscription-notification-r4"]},
             "type": "history", "timestamp": at, "entry": [_identified(entry, parameters, id_)]}
 
 

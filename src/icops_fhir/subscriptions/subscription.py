@@ -5,14 +5,14 @@ https://hl7.org/fhir/uv/subscriptions-backport/STU1.1/StructureDefinition-backpo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from icops_fhir.fhir.issue import FhirError, Issue
-from icops_fhir.subscriptions import endpoint
+from icops_fhir.subscriptions import backport, endpoint
+from icops_fhir.subscriptions import channel as channels
 from icops_fhir.subscriptions import filter as filters
 from icops_fhir.subscriptions.explain import FIRED, Reason
 from icops_fhir.subscriptions.filter import Condition
@@ -20,22 +20,8 @@ from icops_fhir.subscriptions.topic import Topic, topics
 
 Resource = dict[str, Any]
 
-BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
-# Extension: (where it goes, its value member)
-EXTENSIONS = {
-    "backport-filter-criteria":  ("Subscription.criteria", "valueString"),
-    "backport-payload-content":  ("Subscription.channel.payload", "valueCode"),
-    "backport-channel-type":     ("Subscription.channel.type", "valueCoding"),
-    "backport-heartbeat-period": ("Subscription.channel", "valueUnsignedInt"),
-    "backport-timeout":          ("Subscription.channel", "valueUnsignedInt"),
-    "backport-max-count":        ("Subscription.channel", "valuePositiveInt"),
-}
-CONTENTS = ("empty", "id-only", "full-resource")
-MEDIA = ("application/fhir+json", "application/json")
 MAX_COUNT = 100     # events of one notification, whatever the subscriber asks
-_HEADER = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
 _STATUS = "icops-subscription-status"
-_OURS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,32 +79,32 @@ def read(resource: Resource, known: Mapping[str, Topic] | None = None) -> Subscr
 
 
 def _read(resource: Resource, policy: endpoint.Policy, now: datetime | None, known: Mapping[str, Topic]) -> tuple[Subscription | None, list[Issue]]:
-    issues = list(_misplaced(resource))
-    channel = _object(resource.get("channel"))
+    issues = list(backport.misplaced(resource))
+    channel = backport.object_(resource.get("channel"))
     topic = known.get(str(resource.get("criteria", "")).partition("|")[0])
     if topic is None:
         names = ", ".join(sorted(known)) or "none"
-        issues.append(_issue("not-found", "Subscription.criteria", f"{resource.get('criteria')!r} is not a topic of this server; the topics are: {names}",
-                             f"{resource.get('criteria')!r} n'est pas un sujet de ce serveur ; les sujets sont : {names}", "topic"))
+        issues.append(backport.issue("not-found", "Subscription.criteria", f"{resource.get('criteria')!r} is not a topic of this server; the topics are: {names}",
+                                     f"{resource.get('criteria')!r} n'est pas un sujet de ce serveur ; les sujets sont : {names}", "topic"))
     elif "|" in str(resource["criteria"]) and str(resource["criteria"]).partition("|")[2] != topic.version:
-        issues.append(_issue("not-found", "Subscription.criteria", f"this server has version {topic.version} of that topic",
-                             f"ce serveur a la version {topic.version} de ce sujet", "topic"))
+        issues.append(backport.issue("not-found", "Subscription.criteria", f"this server has version {topic.version} of that topic",
+                                     f"ce serveur a la version {topic.version} de ce sujet", "topic"))
     issues += _lifecycle(resource, now)
-    issues += _channel(channel, policy)
+    issues += channels.check(channel, policy)
     conditions: dict[str, tuple[Condition, ...]] = {}
     typed = False
     if topic is not None:
-        texts = [str(value) for value in _extensions(resource, "backport-filter-criteria")]
+        texts = [str(value) for value in backport.extensions(resource, "backport-filter-criteria")]
         typed = any(filters.split(text)[0] for text in texts)
         conditions = _conditions(topic, texts, issues)
     if topic is None or any(issue.refuses and issue.rule != _STATUS for issue in issues):
         return None, issues
     return Subscription(
         str(resource.get("id", "")), str(resource.get("status", "")), topic, tuple(conditions.items()), typed, channel["endpoint"],
-        tuple(_HEADER.fullmatch(text).groups() for text in channel.get("header", ())),      # type: ignore[union-attr, misc]
-        str(channel["payload"]), str(_one(resource, "backport-payload-content")),
-        min(int(_one(resource, "backport-max-count") or 1), MAX_COUNT), float(_one(resource, "backport-timeout") or 0),
-        int(_one(resource, "backport-heartbeat-period") or 0), _instant(resource.get("end", "")) or "",
+        tuple(channels.HEADER.fullmatch(text).groups() for text in channel.get("header", ())),      # type: ignore[union-attr, misc]
+        str(channel["payload"]), str(backport.first(resource, "backport-payload-content")),
+        min(int(backport.first(resource, "backport-max-count") or 1), MAX_COUNT), float(backport.first(resource, "backport-timeout") or 0),
+        int(backport.first(resource, "backport-heartbeat-period") or 0), _instant(resource.get("end", "")) or "",
     ), issues
 
 
@@ -153,90 +139,15 @@ def _conditions(topic: Topic, texts: list[str], issues: list[Issue]) -> dict[str
 def _lifecycle(resource: Resource, now: datetime | None) -> Iterator[Issue]:
     status = resource.get("status")
     if status not in ("requested", "active", "off"):
-        yield _issue("value", "Subscription.status", f"status {status!r} is set by the server; send requested to (re)activate, off to stop",
-                     f"le statut {status!r} est donné par le serveur ; envoyez requested pour (ré)activer, off pour arrêter", "status")
+        yield backport.issue("value", "Subscription.status", f"status {status!r} is set by the server; send requested to (re)activate, off to stop",
+                             f"le statut {status!r} est donné par le serveur ; envoyez requested pour (ré)activer, off pour arrêter", "status")
     end = resource.get("end")
     if end is not None:
         at = _instant(end)
         if at is None:
-            yield _issue("value", "Subscription.end", f"{end!r} is no instant (2026-12-31T12:00:00Z)", f"{end!r} n'est pas un instant (2026-12-31T12:00:00Z)", "end")
+            yield backport.issue("value", "Subscription.end", f"{end!r} is no instant (2026-12-31T12:00:00Z)", f"{end!r} n'est pas un instant (2026-12-31T12:00:00Z)", "end")
         elif now is not None and at <= instant(now) and status != "off":
-            yield _issue("value", "Subscription.end", f"the end {end} is past: it would never notify", f"la fin {end} est passée : rien ne serait notifié", "end")
-
-
-def _channel(channel: Resource, policy: endpoint.Policy) -> Iterator[Issue]:
-    kind = channel.get("type")
-    custom = _object(channel.get("_type")).get("extension")
-    if kind != "rest-hook" or custom:
-        shown = "an extended channel type" if custom else repr(kind)
-        yield _issue("not-supported", "Subscription.channel.type", f"this server notifies by rest-hook only, not by {shown}",
-                     f"ce serveur ne notifie que par rest-hook, pas par {shown}", "channel")
-    if not isinstance(channel.get("endpoint"), str) or not channel["endpoint"]:
-        yield _issue("required", "Subscription.channel.endpoint", "a rest-hook needs its endpoint (https://…)", "un rest-hook a besoin de son adresse (https://…)", "endpoint")
-    else:
-        yield from endpoint.check(channel["endpoint"], policy)
-    if channel.get("payload") not in MEDIA:
-        yield _issue("not-supported", "Subscription.channel.payload", f"the payload is {MEDIA[0]}, not {channel.get('payload')!r}",
-                     f"le contenu est en {MEDIA[0]}, pas en {channel.get('payload')!r}", "payload")
-    content = _values(_object(channel.get("_payload")), "backport-payload-content")
-    if len(content) != 1 or content[0] not in CONTENTS:
-        yield _issue("required", "Subscription.channel.payload.extension", f"say how much to send with {BACKPORT}backport-payload-content (valueCode {', '.join(CONTENTS)})",
-                     f"dites combien envoyer avec {BACKPORT}backport-payload-content (valueCode {', '.join(CONTENTS)})", "payload")
-    for text in channel.get("header", ()):
-        found = _HEADER.fullmatch(text) if isinstance(text, str) else None
-        if found is None or found[1].lower() in _OURS or not text.isascii():
-            name = found[1] if found else "?"
-            yield _issue("value", "Subscription.channel.header", f"header {name} cannot be sent; write Name: value, and leave to us {', '.join(sorted(_OURS))}",
-                         f"l'en-tête {name} ne peut pas être envoyé ; écrivez Nom: valeur, et laissez-nous {', '.join(sorted(_OURS))}", "header")
-    for name, least in (("backport-heartbeat-period", 1), ("backport-timeout", 1), ("backport-max-count", 1)):
-        values = _values(channel, name)
-        if len(values) > 1 or any(not isinstance(value, int) or isinstance(value, bool) or value < least for value in values):
-            yield _issue("value", "Subscription.channel.extension", f"{name} is one whole number, {least} or more", f"{name} est un nombre entier, {least} ou plus", "channel")
-
-
-def _misplaced(resource: Resource) -> Iterator[Issue]:
-    """Our extensions anywhere but in their place would be ignored: say where they go."""
-    stack: list[tuple[str, Any]] = [("Subscription", resource)]
-    while stack:
-        where, node = stack.pop()
-        if isinstance(node, list):
-            stack += [(where, one) for one in node]
-        if not isinstance(node, dict):
-            continue
-        for one in node.get("extension", ()) if isinstance(node.get("extension"), list) else ():
-            url = str(_object(one).get("url", ""))
-            if not url.startswith(BACKPORT):
-                continue
-            place, member = EXTENSIONS.get(url.removeprefix(BACKPORT), ("", ""))
-            if not place:
-                yield _issue("not-supported", where + ".extension", f"{url} is unknown; the extensions are {', '.join(EXTENSIONS)}",
-                             f"{url} est inconnue ; les extensions sont {', '.join(EXTENSIONS)}", "extension")
-            elif place != where or member not in one:
-                yield _issue("structure", where + ".extension", f"{url} goes on {place} with {member}", f"{url} se place sur {place} avec {member}", "extension")
-        stack += [(f"{where}.{name.removeprefix('_')}", child) for name, child in node.items() if name != "extension"]
-
-
-def _extensions(resource: Resource, name: str) -> list[Any]:
-    place = EXTENSIONS[name][0].split(".")[1:]
-    node: Any = resource
-    for step in place[:-1]:
-        node = _object(node).get(step)
-    holder = _object(node).get(place[-1]) if place[-1] == "channel" else _object(node).get("_" + place[-1])
-    return _values(_object(holder), name)
-
-
-def _values(holder: Resource, name: str) -> list[Any]:
-    member = EXTENSIONS[name][1]
-    found = holder.get("extension")
-    return [one.get(member) for one in found if isinstance(one, dict) and one.get("url") == BACKPORT + name] if isinstance(found, list) else []
-
-
-def _one(resource: Resource, name: str) -> Any:
-    return next(iter(_extensions(resource, name)), None)
-
-
-def _object(value: Any) -> Resource:
-    return value if isinstance(value, dict) else {}
+            yield backport.issue("value", "Subscription.end", f"the end {end} is past: it would never notify", f"la fin {end} est passée : rien ne serait notifié", "end")
 
 
 def instant(moment: datetime) -> str:
@@ -247,14 +158,10 @@ def instant(moment: datetime) -> str:
 def _instant(text: Any) -> str | None:
     try:
         moment = datetime.fromisoformat(str(text))
-    except ValueError:
+        return instant(moment) if moment.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return instant(moment) if moment.tzinfo else None
-
-
-def _issue(code: str, where: str, english: str, french: str, rule: str) -> Issue:
-    return Issue("error", code, f"{where}: {english}.", (where,), rule=f"icops-subscription-{rule}", french=f"{where} : {french}.")
 
 
 def _filter(english: str, french: str) -> Issue:
-    return _issue("value", "Subscription.criteria.extension", english, french, "filter")
+    return backport.issue("value", "Subscription.criteria.extension", english, french, "filter")

@@ -40,6 +40,7 @@ class Settings:
 
     base: str = ""              # public address of FHIR, no slash at the end
     timeout: float = 10.0       # seconds an endpoint has to answer, at most
+    drain: float = 1.0          # seconds for what is on its way when stopping
     posts: int = 64             # under way at one time; as many again for the endpoints that are failing
     policy: Policy = field(default_factory=Policy)
     limits: Limits = field(default_factory=Limits)
@@ -64,6 +65,7 @@ class Notifier:
         self._wake: dict[str, asyncio.Event] = {}
         self._healthy, self._failing = asyncio.Semaphore(settings.posts), asyncio.Semaphore(settings.posts)
         self._position = self._written = 0
+        self._stopping = False
 
     async def follow(self) -> None:
         """Every change once, as soon as it is committed."""
@@ -99,7 +101,13 @@ class Notifier:
         return plan.upto > after
 
     async def stop(self) -> None:
+        """What is on its way may arrive and be noted; the rest waits for the next start."""
+        self._stopping = True
         tasks = list(self._senders.values())
+        for wake in self._wake.values():
+            wake.set()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._settings.drain)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -117,7 +125,7 @@ class Notifier:
 
             def over(_: object) -> None:
                 del self._senders[id_]
-                if not task.cancelled() and self._wake[id_].is_set():   # roused while it was closing
+                if not self._stopping and not task.cancelled() and self._wake[id_].is_set():   # roused while it was closing
                     self._rouse(id_)
 
             task.add_done_callback(over)
@@ -126,7 +134,7 @@ class Notifier:
         """The sender of one subscription; ends when there is nothing it could ever send."""
         hook = RestHook(self._settings.policy, self._settings.timeout)
         try:
-            while True:
+            while not self._stopping:
                 self._wake[id_].clear()
                 try:
                     wait = await self._next(id_, hook)

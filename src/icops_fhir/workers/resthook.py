@@ -62,7 +62,7 @@ class RestHook:
         found = await asyncio.get_running_loop().run_in_executor(_resolvers(), _resolve, url.host, port)
         allowed = [address for address in found if self._policy.reaches(url.host, address)]
         if not allowed:
-            return Result("error-response", f"this server does not notify {where} (ICOPS_NOTIFY_HOSTS) / ce serveur ne notifie pas {where} (ICOPS_NOTIFY_HOSTS)")
+            return Result("error-response", f"this server does not notify {where} (ICOPS_SUBSCRIBERS) / ce serveur ne notifie pas {where} (ICOPS_SUBSCRIBERS)")
         for address in allowed[:-1]:
             try:
                 return await self._send(url, address, where, subscription, body)
