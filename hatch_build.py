@@ -166,6 +166,8 @@ def _downloaded() -> bytes:
 def package() -> bytes:
     """The bytes of hl7.fhir.r4.core 4.0.1, checked."""
     given = os.environ.get("ICOPS_R4_PACKAGE")
+    if given and not Path(given).is_file():
+        raise SystemExit(f"ICOPS_R4_PACKAGE={given}: there is no such file.")
     found = Path(given).read_bytes() if given else _installed() or _downloaded()
     digest, wanted = hashlib.sha256(found).hexdigest(), os.environ.get("ICOPS_R4_SHA256", SHA256)
     if digest != wanted:
