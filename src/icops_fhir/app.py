@@ -117,8 +117,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     except (FhirError, SettingsError) as error:
         app.refused = error
         raise
-    except OSError as error:
-        app.refused = SettingsError(f"{app.settings.mllp_host}:{app.settings.mllp_port}: {error.strerror}. --mllp-port")
+    except Exception as error:
+        app.refused = SettingsError(f"{type(error).__name__}: {error}")
         raise
 
 
@@ -132,11 +132,10 @@ async def _running(app: Application) -> AsyncIterator[None]:
         app.opened(store, sites=finder(senders), inbound=inbound)
         if app.example:
             await _load_example(app)
-        async with asyncio.TaskGroup() as group:
+        async with _mllp(app, inbound), asyncio.TaskGroup() as group:
             tasks = [group.create_task(_kept(name, loop), name=name) for name, loop in _loops(app, store, destinations)]
             try:
-                async with _mllp(app, inbound):
-                    yield
+                yield
             finally:
                 await _stopped(tasks, settings.drain_seconds)
     finally:
@@ -159,7 +158,13 @@ async def _mllp(app: Application, inbound: Inbound) -> AsyncIterator[None]:
     context = mllp.tls(settings.mllp_certificate, settings.mllp_key, settings.mllp_clients) if settings.mllp_certificate else None
     wire = Wire(host=settings.mllp_host, port=settings.mllp_port, frame_limit=settings.mllp_frame_limit, connections=settings.mllp_connections,
                 idle=settings.mllp_idle_seconds, drain=settings.drain_seconds, peers=settings.mllp_peers, tls=context)
-    async with mllp.serve(inbound, wire) as port:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            port = await stack.enter_async_context(mllp.serve(inbound, wire))
+        except OSError as error:
+            raise SettingsError(
+                f"MLLP {settings.mllp_host}:{settings.mllp_port}: {error.strerror}. Choose another with --mllp-port. / Choisissez-en un autre avec --mllp-port."
+            ) from error
         app.mllp_address = (settings.mllp_host, port)
         yield
 
@@ -235,6 +240,7 @@ def serve(args: argparse.Namespace) -> int:
 def load(args: argparse.Namespace) -> int:
     """`icops-fhir load FILE|DIR…`: to the running server, else into its database, under the lock."""
     settings = read(os.environ)
+    logs.configure("warning")
     paths = [Path(name) for name in args.files]
     try:
         store = engine.open(settings.database_url)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
+from icops_fhir.exchange.doubts import CELL, SYSTEM
 from icops_fhir.fhir.issue import FhirError
 from icops_fhir.fhir.json import canonical, loads
 from icops_fhir.interactions.request import Resource, Service
@@ -17,6 +18,7 @@ from icops_fhir.store.protocol import Prepared, Reader, Transaction, Version
 from icops_fhir.validator.identity_traits import changed, restored
 
 T = TypeVar("T")
+SHOWN = frozenset({"name", "birthDate", "gender"})
 
 
 class IdentityRefused(FhirError):
@@ -79,15 +81,18 @@ def _task(edited: Resource, previous: Version, paths: list[str]) -> Resource:
         "id": str(uuid5(NAMESPACE_URL, key.hex())),
         "status": "requested",
         "intent": "order",
-        "code": {"text": "Identité qualifiée : correction demandée par un client FHIR"},
-        "description": "Vérifier auprès du patient et de la pièce d'identité, puis corriger à la source (A31 ou A47) ou rejeter.",
-        "focus": {"reference": f"Patient/{previous.id}/_history/{previous.version}"},
+        "priority": "urgent",
+        "code": {"coding": [{"system": SYSTEM, "code": "strict-trait-edit", "display": "Edit of a strict trait asked by a FHIR client"}],
+                 "text": "Identité qualifiée : correction d'un trait strict demandée par un client FHIR"},
+        "description": "Vérifier auprès du patient et de sa pièce d'identité, puis corriger à la source (A31, A47) ou rejeter.",
+        "focus": {"reference": f"Patient/{previous.id}"},
         "for": {"reference": f"Patient/{previous.id}"},
-        "performerType": [{"text": "Cellule d'identitovigilance"}],
-        "input": [{"type": {"text": path}, "valueString": _shown(edited, path)} for path in paths],
+        "performerType": [CELL],
+        "input": [{"type": {"text": path}, "valueString": _shown(edited, path)} for path in dict.fromkeys(paths)],
     }
 
 
 def _shown(edited: Resource, path: str) -> str:
+    """What was asked, for a person to judge; an unproven INS is never repeated."""
     member = path.split(".")[1]
-    return canonical(edited.get(member, "")).decode()[:4000] or "—"
+    return canonical(edited[member]).decode()[:4000] if member in SHOWN and member in edited else "—"

@@ -9,6 +9,7 @@ RNIV 1 §3 (traits stricts), IHE PAM France §6.6 (INS used only where PID-32 is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from icops_fhir.fhir.issue import Issue
@@ -34,10 +35,9 @@ def changed(previous: Resource, edited: Resource) -> list[Issue]:
     """One issue for each strict trait of a qualified identity that the edit would change; what an extension only left out is no change."""
     if not qualified(previous):
         return []
-    before, after = _traits(previous), _traits(edited)
     return [
-        _issue(path, french) for path, french, by_extension in TRAITS
-        if before[path] != after[path] and not (by_extension and not after[path])
+        _issue(path, french) for path, french, left_out_is_kept, trait in TRAITS
+        if trait(previous) != (now := trait(edited)) and not (left_out_is_kept and not now)
     ]
 
 
@@ -45,46 +45,12 @@ def restored(previous: Resource, edited: Resource) -> Resource:
     """The edit, with the reliability, birth place and birth given names that a client without our extensions left out."""
     if not qualified(previous):
         return edited
-    kept = [item for item in previous.get("extension", ()) if item.get("url", "").endswith(RELIABILITY) or item.get("url") == BIRTH_PLACE]
-    present = {item.get("url") for item in edited.get("extension", ()) if _place_code(item) or item.get("url") != BIRTH_PLACE}
-    missing = [item for item in kept if item["url"] not in present]
-    result = edited
-    if missing:
-        names = {item["url"] for item in missing}
-        others = [item for item in edited.get("extension", ()) if item.get("url") not in names]
-        result = {**edited, "extension": [*others, *missing]}
-    return _with_birth_given(previous, result)
-
-
-# path, French name, and whether it lives in an extension (then its absence is no edit)
-TRAITS: tuple[tuple[str, str, bool], ...] = (
-    ("Patient.identifier", "identifiant INS", False),
-    ("Patient.name.family", "nom de naissance", False),
-    ("Patient.name.given", "prénoms", False),
-    ("Patient.name.extension", "liste des prénoms de naissance", True),
-    ("Patient.birthDate", "date de naissance", False),
-    ("Patient.gender", "sexe", False),
-    ("Patient.extension", "lieu de naissance", True),
-    ("Patient.extension.extension", "code du lieu de naissance", True),
-    ("Patient.extension.value", "fiabilité de l'identité", True),
-)
-
-
-def _traits(patient: Resource) -> dict[str, Any]:
-    name = _official(patient)
-    place = next((item for item in patient.get("extension", ()) if item.get("url") == BIRTH_PLACE), {})
-    address = place.get("valueAddress", {})
-    return {
-        "Patient.identifier": sorted(_ins(patient)),
-        "Patient.name.family": name.get("family", ""),
-        "Patient.name.given": canonical(name.get("given", [])),
-        "Patient.name.extension": _birth_given(name),
-        "Patient.birthDate": patient.get("birthDate", ""),
-        "Patient.gender": patient.get("gender", ""),
-        "Patient.extension": tuple(address.get(part, "") for part in ("city", "postalCode", "country")) if address else (),
-        "Patient.extension.extension": _place_code(place),
-        "Patient.extension.value": _reliability(patient),
-    }
+    others = edited.get("extension", [])
+    lost = [item for item in previous.get("extension", ()) if _governed(item) and not any(_says(other, item) for other in others)]
+    if lost:
+        urls = {item["url"] for item in lost}
+        edited = {**edited, "extension": [*(item for item in others if item.get("url") not in urls), *lost]}
+    return _with_birth_given(previous, edited)
 
 
 def _ins(patient: Resource) -> set[tuple[str, str]]:
@@ -129,11 +95,12 @@ def _birth_given(name: Resource) -> str:
 
 
 def _place_code(extension: Resource) -> str:
-    """The INSEE code inside a birth place."""
+    """The INSEE code of a birth place: in an extension of its address (FR Core), else where XAD-9 goes."""
     if extension.get("url") != BIRTH_PLACE:
         return ""
-    parts = extension.get("valueAddress", {}).get("extension", ())
-    return next((_first_code(part) for part in parts if "insee" in part.get("url", "").lower()), "")
+    address = extension.get("valueAddress", {})
+    said = (_first_code(part) for part in address.get("extension", ()) if "insee" in str(part.get("url", "")).lower())
+    return next((code for code in said if code), str(address.get("district", "")))
 
 
 def _with_birth_given(previous: Resource, edited: Resource) -> Resource:
@@ -145,10 +112,43 @@ def _with_birth_given(previous: Resource, edited: Resource) -> Resource:
     return {**edited, "name": [whole if item is name else item for item in edited["name"]]}
 
 
+def _birth_place(patient: Resource) -> Resource:
+    return next((item for item in patient.get("extension", ()) if item.get("url") == BIRTH_PLACE), {})
+
+
+def _governed(extension: Resource) -> bool:
+    url = str(extension.get("url", ""))
+    return url == BIRTH_PLACE or url.endswith(RELIABILITY)
+
+
+def _says(extension: Resource, trait: Resource) -> bool:
+    """Whether this extension takes the place of that one: a birth place without its code does not."""
+    return extension.get("url") == trait["url"] and (bool(_place_code(extension)) or not _place_code(trait))
+
+
+def _place(patient: Resource) -> tuple[str, ...]:
+    address = _birth_place(patient).get("valueAddress", {})
+    return tuple(str(address.get(part, "")) for part in ("city", "postalCode", "country")) if address else ()
+
+
+# path, French name, whether leaving it out keeps it (it lives in an extension), what it is
+TRAITS: tuple[tuple[str, str, bool, Callable[[Resource], Any]], ...] = (
+    ("Patient.identifier", "identifiant INS", False, lambda patient: sorted(_ins(patient))),
+    ("Patient.name.family", "nom de naissance", False, lambda patient: _official(patient).get("family", "")),
+    ("Patient.name.given", "prénoms", False, lambda patient: canonical(_official(patient).get("given", []))),
+    ("Patient.name.extension", "liste des prénoms de naissance", True, lambda patient: _birth_given(_official(patient))),
+    ("Patient.birthDate", "date de naissance", False, lambda patient: patient.get("birthDate", "")),
+    ("Patient.gender", "sexe", False, lambda patient: patient.get("gender", "")),
+    ("Patient.extension", "lieu de naissance", True, _place),
+    ("Patient.extension", "code du lieu de naissance", True, lambda patient: _place_code(_birth_place(patient))),
+    ("Patient.extension", "fiabilité de l'identité", True, lambda patient: _reliability(patient)),
+)
+
+
 def _issue(path: str, french: str) -> Issue:
     return Issue(
         "error", "business-rule",
-        f"{path} is a strict trait of an identity qualified by its INS: it is changed by the identity cell, not by a client. A Task was written for it.",
+        f"{path}: a strict trait of an identity qualified by its INS is changed by the identity cell, not by a client. A Task was written for it.",
         expression=(path,), rule="icops-ins-strict-trait",
         french=f"{french[0].upper()}{french[1:]} : trait strict d'une identité qualifiée par son INS, que seule la cellule d'identitovigilance modifie. Une tâche lui est adressée.",
     )
