@@ -66,7 +66,7 @@ def _text(type_: str) -> Check:
         if type(value) is not str:
             return one("value", "icops-primitive", f"{_shown(value)} is not a JSON string, as {type_} asks", f"{_shown(value)} n'est pas une chaîne JSON, comme le demande {type_}")
         if not whole(value):
-            return one("value", "icops-primitive", f"{_shown(value)} is not a {type_}", f"{_shown(value)} n'est pas un {type_}")
+            return one("value", "icops-primitive", f"{_shown(value)} is no {type_}", f"{_shown(value)} n'est pas un {type_}")
         return further(value, type_) if further is not None else None
 
     return text
@@ -108,7 +108,7 @@ def _integer(type_: str) -> Check:
     def integer(value: Any) -> Findings | None:
         if type(value) is int and low <= value <= high:
             return None
-        return one("value", "icops-primitive", f"{_shown(value)} is not a {type_} ({low} to {high})", f"{_shown(value)} n'est pas un {type_} ({low} à {high})")
+        return one("value", "icops-primitive", f"{_shown(value)} is no {type_} ({low} to {high})", f"{_shown(value)} n'est pas un {type_} ({low} à {high})")
 
     return integer
 
@@ -121,5 +121,7 @@ def _xhtml(value: Any) -> Findings | None:
 
 def _shown(value: Any) -> str:
     """The kind of a wrong value, never the value: errors carry no health data."""
+    if value == "":
+        return "an empty text"
     kinds = {str: "a text", bool: "a boolean", int: "a number", list: "a list", dict: "an object", type(None): "null"}
     return kinds.get(type(value), "a number")
