@@ -51,9 +51,6 @@ class Checkpoint:
         self._stop = True
         self._due.set()
 
-    def close(self) -> None:
-        self._connection.close()
-
     def _run(self) -> None:
         while True:
             self._due.wait()

@@ -34,6 +34,10 @@ class _Store(Protocol):
     def view(self, job: Callable[[Any], Any]) -> Any: ...
 
 
+def _fingerprints(reader: Any) -> list[tuple[str, str, str, str]]:
+    return reader.fingerprints()  # type: ignore[no-any-return]
+
+
 def _slice(type: str, after: str, reader: Any) -> list[Found]:
     return reader.slice(type, after, SLICE)  # type: ignore[no-any-return]
 
@@ -61,15 +65,18 @@ class Reindex:
         except FhirError as error:
             if not self._stop.is_set():
                 log.warning("reindex.interrupted", why=str(error))
+        except Exception as error:  # searches may miss something, the rest of the service goes on
+            log.error("reindex.failed", error=error.__class__.__name__, why=str(error))
 
     def _pass(self) -> None:
-        kept = self._store.view(lambda reader: reader.fingerprints())
-        stale = {type: (self._fingerprint(type), target, upto) for type, value, target, upto in kept
-                 if value != self._fingerprint(type)}
+        stale: dict[str, tuple[str, str]] = {}  # type: what its fingerprint should be, where to go on from
+        for type, value, target, upto in self._store.view(_fingerprints):
+            if (wanted := self._fingerprint(type)) != value:
+                stale[type] = wanted, upto if target == wanted else ""
         self.stale = frozenset(stale)
-        for type, (wanted, target, upto) in stale.items():
+        for type, (wanted, upto) in stale.items():
             log.info("reindex.begin", type=type)
-            if not self._type(type, wanted, upto if target == wanted else ""):
+            if not self._type(type, wanted, upto):
                 return
             self.stale -= {type}
             log.info("reindex.end", type=type)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from icops_fhir.store import errors
 from icops_fhir.store.cache import HotCache
 from icops_fhir.store.checkpoint import WAL_SIZE, Checkpoint
 from icops_fhir.store.clock import Stamps
-from icops_fhir.store.connection import Guard, connect, durable
+from icops_fhir.store.connection import Guard, Limit, connect, durable
 from icops_fhir.store.feed import Feed
 from icops_fhir.store.lock import FileLock
 from icops_fhir.store.migrations import check, migrate
@@ -44,18 +45,20 @@ class SqliteStore:
         self._path = path.resolve() if path else None
         self._closing = threading.Lock()
         self._closed = False
-        self._checkpoint: Checkpoint | None = None
+        self._opened: list[sqlite3.Connection] = []
         if self._path:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # health data: the owner's alone
         self._lock = FileLock(self._path) if self._path else None
         try:
-            self._connection, limit = connect(self._path, writes=True)
+            self._connection, limit = self._connect(writes=True)
             check(self._connection, str(path or ":memory:"))  # before anything of the file is touched
             durable(self._connection, wal)
             migrate(self._connection, str(path or ":memory:"))
             last = self._connection.execute(queries()["last"]).fetchone() or (0, "")
             pk = self._connection.execute(queries()["last_pk"]).fetchone()[0]
+            pool = [self._connect(writes=False) for _ in range(readers)] if self._path else [(self._connection, limit)]
+            self._checkpoint = Checkpoint(self._path, self._connect(writes=True)[0], wal) if self._path else None
         except BaseException:
             self._let_go()
             raise
@@ -67,16 +70,15 @@ class SqliteStore:
             self._connection, limit, guard, self._queue, self.cache, Stamps(clock, pk, *last),
             group=group, seconds=seconds, fingerprint=fingerprint, committed=self._feed.publish, between=self._between,
         )
-        if self._path:
-            pool = [connect(self._path, writes=False) for _ in range(readers)]
-            self._checkpoint = Checkpoint(self._path, connect(self._path, writes=True)[0], wal)
-        else:
-            pool = [(self._connection, limit)]
-        self._connections = [connection for connection, _ in pool]
         self._readers = Readers(pool, guard, self.cache, clock, waiting=waiting, seconds=seconds)
         self._reindex = Reindex(self, rows, fingerprint)
         for thread in self._threads():
             thread.start()
+
+    def _connect(self, *, writes: bool) -> tuple[sqlite3.Connection, Limit]:
+        connection, limit = connect(self._path, writes=writes)
+        self._opened.append(connection)
+        return connection, limit
 
     def _threads(self) -> list[threading.Thread]:
         side = [self._checkpoint.thread] if self._checkpoint else []
@@ -144,12 +146,8 @@ class SqliteStore:
             self._let_go()
 
     def _let_go(self) -> None:
-        """The last connection to close moves the whole WAL into the file."""
-        for connection in getattr(self, "_connections", []):
+        """Readers first: the last connection to close, a writing one, moves the whole WAL into the file."""
+        for connection in reversed(self._opened):
             connection.close()
-        if self._checkpoint:
-            self._checkpoint.close()
-        if hasattr(self, "_connection"):
-            self._connection.close()
         if self._lock:
             self._lock.release()
