@@ -69,7 +69,7 @@ def apply(work: Work, message: Message, site: Site, decoded: Resource, known: di
     if number and not found:
         patients.register(work, number, reference)
     if choice.joined:
-        merge.join(work, reference, f"Patient/{choice.joined}")
+        merge.join(work, reference, f"Patient/{choice.joined}", use="")
         reference = f"Patient/{choice.joined}"
     if choice.doubt and message.event != "A47":
         _doubt(work, choice, reference)
@@ -88,7 +88,9 @@ def _units(work: Work, message: Message, incoming: Resource, home: str) -> feed.
     numbers = units.pop(IDENTIFIERS, None)
     if message.event != "A47":
         sent = work.sent(home).get(IDENTIFIERS)
-        units[IDENTIFIERS] = _numbers(sent[1] if sent else [], numbers or [], qualified=message.get("PID-32") == identity.QUALIFIED)
+        retired = {identity.key(i, work.sender) for i in (work.get(home) or {}).get("identifier", ()) if i.get("use") == "old"}
+        now = [i for i in numbers or [] if identity.key(i, work.sender) not in retired]
+        units[IDENTIFIERS] = _numbers(sent[1] if sent else [], now, qualified=message.get("PID-32") == identity.QUALIFIED)
     return units
 
 

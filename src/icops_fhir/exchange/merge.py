@@ -18,6 +18,7 @@ from icops_fhir.mappers.v2.er7 import Message, Segment
 from icops_fhir.mappers.v2.site import Site
 
 HISTORY = ("Provenance", "AuditEvent", "Patient", "MessageHeader")  # they say what was, or are linked otherwise
+BESIDE = (("Task", "subject"), ("Task", "focus"), ("Task", "owner"), ("Task", "requester"))  # not in the Patient compartment of R4
 BY_ENCOUNTER = (
     "Task", "Observation", "Condition", "Procedure", "Communication", "CommunicationRequest", "Flag", "ServiceRequest",
     "DiagnosticReport", "DocumentReference", "Composition", "RiskAssessment", "ClinicalImpression", "QuestionnaireResponse",
@@ -49,14 +50,14 @@ def a40(work: Work, message: Message, site: Site, patient: str) -> None:
                 _refuse(work, into)
 
 
-def join(work: Work, old: str, into: str) -> None:
-    """`old` is replaced by `into`: links, numbers and references follow."""
+def join(work: Work, old: str, into: str, use: str = "old") -> None:
+    """`old` is replaced by `into`: links, numbers and references follow. `use` = "" where its numbers are still in use."""
     ended, kept = work.get(old), work.get(into)
     if ended is None or kept is None or old == into or patients.survivor(work, into) == old:
         return
     work.put({**ended, "active": False, "link": _link(ended, into, "replaced-by")})
     known = {identity.key(i, work.sender) for i in kept.get("identifier", ())}
-    moved = [{**i, "use": "old"} for i in ended.get("identifier", ()) if not identity.is_ins(i) and identity.key(i, work.sender) not in known]
+    moved = [{**i, "use": use} if use else i for i in ended.get("identifier", ()) if not identity.is_ins(i) and identity.key(i, work.sender) not in known]
     survivor = {**kept, "link": _link(kept, old, "replaces")}
     if moved:
         survivor["identifier"] = [*kept.get("identifier", ()), *moved]
@@ -73,12 +74,10 @@ def _link(patient: Resource, other: str, type_: str) -> list[Resource]:
 def compartment(work: Work, patient: str) -> list[Resource]:
     """Everything about a patient, changes of this message included."""
     found: dict[str, Resource] = {}
-    for row in (definitions().compartment("Patient") or {}).get("resource", ()):
-        if row["code"] in HISTORY:
-            continue
-        for parameter in row.get("param", ()):
-            for resource in work.search(row["code"], (parameter, patient)):
-                found[f"{resource['resourceType']}/{resource['id']}"] = resource
+    rows = (definitions().compartment("Patient") or {}).get("resource", ())
+    for type_, parameter in [*((row["code"], parameter) for row in rows for parameter in row.get("param", ())), *BESIDE]:
+        if type_ not in HISTORY:
+            found.update({f"{type_}/{r['id']}": r for r in work.search(type_, (parameter, patient))})
     for resource in work.staged():
         if resource["resourceType"] not in HISTORY:
             found[f"{resource['resourceType']}/{resource['id']}"] = resource

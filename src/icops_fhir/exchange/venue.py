@@ -140,7 +140,14 @@ def _movement(work: Work, movement: Movement, encounter: str, patient: str, stan
 
 
 def _reference(work: Work, number: str, numbers: list[Resource], encounter: str) -> str:
-    return located(work, "Encounter", [n for n in numbers if n.get("system")], "movement", number, encounter)
+    """The Encounter of a movement: one of this venue that has its number, else a new one."""
+    made = f"Encounter/{work.id('Encounter', 'movement', number, encounter)}"
+    if work.get(made) is None:
+        for item in numbers:
+            for other in work.identified("Encounter", item):
+                if other.get("partOf", {}).get("reference") == encounter:
+                    return f"Encounter/{other['id']}"
+    return made
 
 
 def _status(movement: Movement) -> str:
