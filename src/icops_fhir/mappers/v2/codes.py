@@ -49,8 +49,8 @@ def system(name: str) -> str | None:
     """The URI of a coding system that a message names (CWE.3). A name of the sender's own gets a URI of ours."""
     if not valid_text.decode(name, Context()):
         return None
-    if name in SYSTEMS:
-        return SYSTEMS[name]
+    if name.upper() in SYSTEMS:
+        return SYSTEMS[name.upper()]
     found = _HL7.match(name)
     return v2(found[1]) if found else LOCAL + quote(name, safe="")
 

@@ -89,3 +89,41 @@ def one_coding(default: str) -> Codec:
         return rep or None
 
     return Codec(decode, encode, frozenset({(0, 0), (1, 0), (2, 0)}))
+
+
+@lru_cache(maxsize=256)
+def any_coding(default: str) -> Codec:
+    """A code, its label and its coding system ↔ one Coding of whatever system."""
+    uri = v2(default) if len(default) == 4 and default.isalnum() else default
+
+    def encode(value: Any, _: Context) -> Repetition | None:
+        rep: Repetition = []
+        _put(rep, value, _TRIPLETS[0], uri)
+        return rep or None
+
+    return Codec(
+        lambda rep, context: _coding(rep, _TRIPLETS[0], uri, context), encode, frozenset({(0, 0), (1, 0), (2, 0), (6, 0)})
+    )
+
+
+def _described() -> Codec:
+    """A coded field and the field that says it in words (DG1-3 and DG1-4, PR1-3 and PR1-4) ↔ one CodeableConcept."""
+    whole = concept()
+
+    def decode(reps: list[Repetition], context: Context) -> Node | None:
+        out: Node = dict(whole.decode(reps[0], context) or {})
+        if said := text.decode(leaf(reps[1], 0), context):
+            out.setdefault("text", said)
+        return out or None
+
+    def encode(value: Any, context: Context) -> list[Repetition] | None:
+        if not isinstance(value, dict):
+            return None
+        rep = whole.encode({key: one for key, one in value.items() if key != "text"}, context) or []
+        said = value.get("text")
+        return [rep, [[said]] if isinstance(said, str) and said else []]
+
+    return Codec(decode, encode)
+
+
+DESCRIBED = _described()

@@ -62,7 +62,7 @@ EI = composite(  # entity identifier
     row(2, "assigner.display"),
     row("3 4", "system", universal),
     row(3, "assigner.identifier.value", when=lambda rep, c: universal.decode((leaf(rep, 2), leaf(rep, 3)), c) is None),
-    row(4, _SCHEME, code, when=lambda rep, c: universal.decode((leaf(rep, 2), leaf(rep, 3)), c) is None),
+    row(4, _SCHEME, code),
     needs="value",
 )
 
@@ -103,8 +103,6 @@ XPN = composite(  # extended person name
     row(3, "given[1]", when=_further),
     row(6, "suffix[1]"),
     row(8, _extension("iso21090-EN-representation", "valueCode"), code),
-    row("10.1", "period.start", timestamp),
-    row("10.2", "period.end", timestamp),
     row(11, _extension("humanname-assembly-order", "valueCode"), code),
     row(12, "period.start", timestamp),
     row(13, "period.end", timestamp),
@@ -128,8 +126,6 @@ XAD = composite(  # extended address; XAD-9 is the French official geographic co
     row(10, _extension("iso21090-ADXP-censusTract", "valueString")),
     row("12.1", "period.start", timestamp),
     row("12.2", "period.end", timestamp),
-    row(13, "period.start", timestamp),
-    row(14, "period.end", timestamp),
 )
 
 # ---------------------------------------------------------------- people, organizations, places
@@ -171,7 +167,13 @@ def _named(element: str, by: Codec) -> Codec:
     return Codec(decode, encode)
 
 
-_XCN_NAME = composite(*name(2, 10), row(4, "given[1]"))
+_XCN_NAME = composite(
+    *name(2, 10),
+    row(4, "given[1]"),
+    row(19, "period.start", timestamp),
+    row(20, "period.end", timestamp),
+    row(21, "suffix[1]"),
+)
 _XCN_ID = composite(
     row(1, "value"),
     *authority(9),
@@ -255,6 +257,8 @@ def _level(word: str) -> str:
 
 PLACE = composite(  # PL, person location: ward, room, bed, facility. HL7 v2.5.1 §2.A.53
     row("1.1", _level("point of care")),
+    row("1.2 1.3", "identifier[type.text=point of care].system", universal),
+    row("11.1", "identifier[type.text=point of care].assigner.display"),
     row(2, _level("room")),
     row(3, _level("bed")),
     row("4.1", "managingOrganization->Organization.name"),

@@ -76,6 +76,7 @@ class _Decoding:
     bundle: Node
     order: list[Node] = field(default_factory=list)  # v2-segment extensions
     entries: list[Node] = field(default_factory=list)
+    late: list[Node] = field(default_factory=list)
     current: dict[str, Node] = field(default_factory=dict)
     pending: list[tuple[Node, str, list[Any] | Node, Any]] = field(default_factory=list)
     used: set[tuple[str, int]] = field(default_factory=set)
@@ -126,7 +127,7 @@ class _Decoding:
         said = spec.fixed(self.context) if callable(spec.fixed) else spec.fixed
         if said:
             node.update(self.fixed(said))
-        self.entries.append(node)
+        (self.late if spec.late else self.entries).append(node)
         self.current[alias] = node
         return node
 
@@ -196,7 +197,7 @@ def _line(state: _Decoding, line: er7.Segment) -> None:
     for at, text in table.residue(fields, nodes, state.context).items():
         holder = made.get(at[:2], owner)
         holder.setdefault("extension", []).append(carried.leaf(name, at, text, seen.lexemes.pop(at, None)))
-    for at, raw in seen.lexemes.items():
+    for at, raw in [*seen.lexemes.items(), *_spelled_fields(table, fields)]:
         if at[:2] not in hidden:
             made.get(at[:2], owner).setdefault("extension", []).append(carried.leaf(name, at, None, raw))
     entry = carried.segment(name, {}, key, _unmapped(state, line, hidden) if hidden else [])
@@ -204,11 +205,18 @@ def _line(state: _Decoding, line: er7.Segment) -> None:
     state.waiting.append(({a: n for a, n in nodes.items() if "resourceType" in n and n["resourceType"] != "Bundle"}, entry))
 
 
+def _spelled_fields(table: Segment, fields: segment.Fields) -> list[tuple[Place, str]]:
+    """The spelling of fields whose type no dictionary gives (French segments): kept beside their value."""
+    leaves: Leaves = {}
+    for f in table.spelled:
+        for r, rep in enumerate(fields[f] if f < len(fields) else (), 1):
+            segment.flatten((f, r), rep, leaves)
+    return list(leaves.items())
+
+
 def _fits(state: _Decoding, table: Segment) -> bool:
     """Whether the root of a table can be had here, and is not already taken by a segment of the same name."""
     spec = table.aliases[table.root]
-    if spec.needs and spec.needs not in state.current:
-        return False
     if spec.member or not spec.shared or table.root not in state.current:
         return True
     return (table.name, id(state.current[table.root])) not in state.used
@@ -228,7 +236,7 @@ def _assemble(state: _Decoding, site: Site) -> Node:
     message, bundle = state.message, state.bundle
     seed = hashlib.sha256(message.raw or er7.render(message)).hexdigest()
     urls: dict[int, str] = {}
-    resources = state.entries
+    resources = state.entries + state.late
     listed = {id(one) for one in resources}
     for _, target in state.context.nested:
         if id(target) not in listed:

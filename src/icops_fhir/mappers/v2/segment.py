@@ -42,7 +42,7 @@ class Alias(NamedTuple):
     member: str = ""
     shared: bool = False
     fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None
-    needs: str = ""  # the alias is not made by this segment alone: only where that alias exists
+    late: bool = False  # stands after the resources of its kind that other segments make
 
 
 def resource(kind: str, fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None) -> Alias:
@@ -149,9 +149,10 @@ class Segment:
 
     def __init__(
         self, name: str, aliases: Mapping[str, Alias], *rows: Row,
-        withhold: Callable[[Fields, Context], set[tuple[int, int]]] | None = None,
+        withhold: Callable[[Fields, Context], set[tuple[int, int]]] | None = None, spelled: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
-        self.name, self.aliases, self.rows, self.withhold = name, dict(aliases), rows, withhold
+        """withhold: the repetitions that reach no resource; spelled: fields whose spelling is kept beside their value."""
+        self.name, self.aliases, self.rows, self.withhold, self.spelled = name, dict(aliases), rows, withhold, spelled
         self.root = next(iter(aliases), "")
         self.default: set[int] = set()
         seen: set[tuple[str, str]] = set()

@@ -1,5 +1,6 @@
 """XTN, extended telecommunication number ↔ ContactPoint.  HL7 v2.5.1 §2.A.89; IHE France data types N.11.
 
+The parts of a number are kept too; they go out again as long as they say the number, or never did.
 The number stands in XTN-1 (old form), XTN-12 (French and recent form), XTN-4 (an address) or only in its parts
 (XTN-5 to 9). Where it stood is kept in an extension of ours, so that an edit goes back to the same component.
 """
@@ -16,6 +17,7 @@ from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import text
 
 FORM = f"{BASE}/StructureDefinition/v2-telecom-form"
+DIFFER = f"{BASE}/StructureDefinition/v2-telecom-parts-differ"
 _EXT = "http://hl7.org/fhir/StructureDefinition/"
 _PARTS = ((4, "contactpoint-country"), (5, "contactpoint-area"), (6, "contactpoint-local"), (7, "contactpoint-extension"))
 
@@ -81,10 +83,11 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
         out.update(found)
     extensions: list[Node] = []
     parts = _parts(rep)
-    if form == "parts" or _agrees(value, parts):
-        extensions += [
-            {"url": _EXT + url, "valueString": part} for (_, url), part in zip(_PARTS, parts, strict=True) if part and text.decode(part, context)
-        ]
+    extensions += [
+        {"url": _EXT + url, "valueString": part} for (_, url), part in zip(_PARTS, parts, strict=True) if part and text.decode(part, context)
+    ]
+    if extensions and form != "parts" and not _agrees(value, parts):
+        extensions.append({"url": DIFFER, "valueBoolean": True})
     extensions += (_MORE.decode(rep, context) or {}).get("extension", [])
     if form != _usual(out, context):
         extensions.append({"url": FORM, "valueCode": form})
@@ -109,7 +112,8 @@ def _encode(element: Node, context: Context) -> Repetition | None:
     parts = [_said(element, _EXT + url) for _, url in _PARTS]
     if form == "parts" and _composed(parts) != value:
         form, parts = ("12" if context.french else "1"), ["", "", "", ""]
-    if form == "parts" or _agrees(value, parts):
+    differ = any(e.get("url") == DIFFER for e in element.get("extension", ()))
+    if form == "parts" or differ or _agrees(value, parts):
         for (at, _), part in zip(_PARTS, parts, strict=True):
             if part:
                 put(rep, at, 0, part)

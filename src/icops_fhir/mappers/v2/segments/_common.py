@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from icops_fhir.mappers.codec import Codec, Context, Node
-from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.codes import BASE
+from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import moment
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"

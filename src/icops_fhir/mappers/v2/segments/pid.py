@@ -62,14 +62,14 @@ def _multiple(reps: list[Repetition], context: Context) -> Node | None:
     """PID-24 and PID-25: a birth order says more than Y."""
     said = yes_no.decode(_first(reps[0]), context)
     order = positive.decode(_first(reps[1]), context) if _first(reps[1]) else None
-    if order is not None and said is not False:
+    if order is not None:
         return {"multipleBirthInteger": order}
     return None if said is None else {"multipleBirthBoolean": said}
 
 
 def _multiple_written(patient: Node, context: Context) -> list[Repetition] | None:
     if (order := positive.encode(patient.get("multipleBirthInteger"), context)) is not None:
-        return [[["Y"]], [[order]]]
+        return [[], [[order]]]
     said = yes_no.encode(patient.get("multipleBirthBoolean"), context)
     return [[[said]], []] if said else None
 
@@ -81,14 +81,14 @@ def _deceased(reps: list[Repetition], context: Context) -> Node | None:
     """PID-29 and PID-30: a time of death says more than Y."""
     said = yes_no.decode(_first(reps[1]), context)
     moment = timestamp.decode(_first(reps[0]), context) if _first(reps[0]) else None
-    if moment is not None and said is not False:
+    if moment is not None:
         return {"deceasedDateTime": moment}
     return None if said is None else {"deceasedBoolean": said}
 
 
 def _deceased_written(patient: Node, context: Context) -> list[Repetition] | None:
     if (moment := timestamp.encode(patient.get("deceasedDateTime"), context)) is not None:
-        return [[[moment]], [["Y"]]]
+        return [[[moment]], []]
     said = yes_no.encode(patient.get("deceasedBoolean"), context)
     return [[], [[said]]] if said else None
 
@@ -147,7 +147,8 @@ def coding(uri: str) -> Codec:
 
 
 DLN = composite(row(1, "value"), row(2, "assigner.display"), row(3, "period.end", date), needs="value")
-_MAIDEN = composite(row("1.1", "valueString"), needs="valueString")
+MOTHER = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-RoleCode", "code": "MTH"}]}
+ANIMAL = f"Patient.extension[url={EXT}patient-animal]"
 
 
 def hide(fields: Fields, context: Context) -> set[tuple[int, int]]:
@@ -158,7 +159,11 @@ def hide(fields: Fields, context: Context) -> set[tuple[int, int]]:
 
 PID = Segment(
     "PID",
-    {"Patient": resource("Patient"), "Account": resource("Account", {"status": "active", "subject": ["@Patient"]})},
+    {
+        "Patient": resource("Patient"),
+        "Account": resource("Account", {"status": "active", "subject": ["@Patient"]}),
+        "Mother": resource("RelatedPerson", {"patient": "@Patient", "relationship": [MOTHER]})._replace(late=True),
+    },
     field(3, "Patient.identifier[]", CX),
     field(2, "Patient.identifier[]", CX, fresh=never),
     field(4, "Patient.identifier[]", CX, fresh=never),
@@ -166,7 +171,8 @@ PID = Segment(
     field(20, "Patient.identifier[]", typed(DLN, "DL", v2("0203")), fresh=never),
     field(5, "Patient.name[]", XPN),
     field(9, "Patient.name[]", XPN, fresh=never),
-    field(6, f"Patient.extension[url={EXT}patient-mothersMaidenName]", _MAIDEN),
+    field(6, "Mother.name[]", XPN),
+    field(21, "Mother.identifier[]", CX),
     field(7, "Patient", BIRTH),
     field(8, "Patient", GENDER),
     field(10, f"Patient.extension[url={US}us-core-race][]", _extended(f"{US}us-core-race", "detailed", "valueCoding", coding("0005"))),
@@ -185,6 +191,10 @@ PID = Segment(
     field(26, f"Patient.extension[url={EXT}patient-citizenship][]", _extended("", "code", "valueCodeableConcept", concept("0171"))),
     field(28, f"Patient.extension[url={EXT}patient-nationality][]", _extended("", "code", "valueCodeableConcept", concept("0212"))),
     field((29, 30), "Patient", DECEASED),
+    field(35, f"{ANIMAL}.extension[url=species].valueCodeableConcept", concept("0446")),
+    field(36, f"{ANIMAL}.extension[url=breed].valueCodeableConcept", concept("0447")),
+    field(39, f"Patient.extension[url={US}us-core-tribal-affiliation][]", _extended("", "tribalAffiliation", "valueCodeableConcept", concept("0171"))),
     field(32, f"Patient.extension[url={RELIABILITY}][]", _extended("", "identityStatus", "valueCoding", coding(RELIABILITY_CODES))),
     withhold=hide,
+    spelled=(26, 28, 39),
 )

@@ -2,10 +2,10 @@
 
 from icops_fhir.mappers.codec import Codec, Context, Node
 from icops_fhir.mappers.v2.composite import only
-from icops_fhir.mappers.v2.concept import concept
+from icops_fhir.mappers.v2.concept import DESCRIBED, concept
 from icops_fhir.mappers.v2.datatypes import EI, XCN
 from icops_fhir.mappers.v2.er7 import Repetition
-from icops_fhir.mappers.v2.primitives import text, timestamp
+from icops_fhir.mappers.v2.primitives import timestamp
 from icops_fhir.mappers.v2.segment import Segment, field, resource
 from icops_fhir.mappers.v2.segments._common import never
 
@@ -25,8 +25,7 @@ def performer(role: str) -> Codec:
 PR1 = Segment(
     "PR1",
     {"Procedure": resource("Procedure", {"status": "completed", "subject": "@Patient", "encounter": "@Encounter"})},
-    field(3, "Procedure.code", concept()),
-    field(4, "Procedure.note[0].text", only(text)),
+    field((3, 4), "Procedure.code", DESCRIBED),
     field(5, "Procedure.performedDateTime", only(timestamp)),
     field(6, "Procedure.category", concept("0230")),
     field(11, "Procedure.performer[]", performer("PPRF")),

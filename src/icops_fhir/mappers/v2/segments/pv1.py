@@ -7,12 +7,12 @@ from collections.abc import Callable
 from icops_fhir.mappers.codec import Codec, Context, Node
 from icops_fhir.mappers.v2.codes import coded, v2
 from icops_fhir.mappers.v2.composite import composite, leaf, only, row
-from icops_fhir.mappers.v2.concept import concept, one_coding
+from icops_fhir.mappers.v2.concept import any_coding, concept, one_coding
 from icops_fhir.mappers.v2.datatypes import CX, PL, has_role, participant
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import code, timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, resource, shared
-from icops_fhir.mappers.v2.segments._common import encounter, encounter_class, never
+from icops_fhir.mappers.v2.segment import Row, Segment, field, resource, shared
+from icops_fhir.mappers.v2.segments._common import encounter, encounter_class, never, nowhere
 
 
 def _class(rep: Repetition, context: Context) -> Node | None:
@@ -53,7 +53,15 @@ def has_status(status: str) -> Callable[[Node], bool]:
 
 def kind(table: str) -> str:
     """A place among Encounter.type for the codes of one table."""
-    return f"Encounter.type[coding.system={v2(table)}].coding[system={v2(table)}]"
+    return f"Encounter.type[id=v2-{table}]"
+
+
+def codings(at: int, base: str, table: str) -> tuple[Row, ...]:
+    """A coded field that shares a CodeableConcept with others: its coding keeps the field as id; a client's has the table."""
+    return (
+        field(at, f"{base}.coding[id=PV1-{at}]", any_coding(table)),
+        field(at, f"{base}.coding[system={v2(table)}]", one_coding(table), when=nowhere),
+    )
 
 
 def account(by: Codec) -> Codec:
@@ -79,7 +87,7 @@ PV1 = Segment(
     field(11, "Encounter.location[]", place("reserved"), fresh=has_status("reserved")),
     field(42, "Encounter.location[]", place("planned"), fresh=has_status("planned")),
     field(43, "Encounter.location[]", place("completed"), fresh=never),
-    field(4, kind("0007"), one_coding("0007")),
+    *codings(4, kind("0007"), "0007"),
     field(5, "Encounter.hospitalization.preAdmissionIdentifier", CX),
     field(7, "Encounter.participant[]", participant("ATND"), fresh=has_role("ATND")),
     field(8, "Encounter.participant[]", participant("REF"), fresh=has_role("REF")),
@@ -88,11 +96,12 @@ PV1 = Segment(
     field(52, "Encounter.participant[]", participant("PART"), fresh=has_role("PART")),
     field(10, "Encounter.serviceType", concept("0069")),
     field(13, "Encounter.hospitalization.reAdmission", concept("0092")),
-    field(14, f"Encounter.hospitalization.admitSource.coding[system={v2('0023')}]", one_coding("0023")),
+    *codings(14, "Encounter.hospitalization.admitSource", "0023"),
     field(15, "Encounter.hospitalization.specialArrangement[]", concept("0009")),
     field(16, "Encounter.hospitalization.specialCourtesy[0]", concept("0099")),
-    field(18, kind("0018"), one_coding("0018")),
-    field(36, f"Encounter.hospitalization.dischargeDisposition.coding[system={v2('0112')}]", one_coding("0112")),
+    *codings(18, kind("0018"), "0018"),
+    *codings(36, "Encounter.hospitalization.dischargeDisposition", "0112"),
+    field(20, "Account.type", concept("0064")),
     field(37, "Encounter.hospitalization.destination->Location", composite(row("1.1", "identifier[0].value"), row("1.2", "name"))),
     field(38, "Encounter.hospitalization.dietPreference[0]", concept("0114")),
     field(39, "Encounter.serviceProvider->Organization", composite(row(1, "identifier[0].value"), row(2, "name"))),

@@ -29,4 +29,5 @@ ZFA = Segment(
     field(10, "Feeding.dateTime", only(timestamp)),
     field(11, "Consultation", agreement(CONSULTATION, {"INC": "deny", "IC": "permit"})),
     field(12, "Consultation.dateTime", only(timestamp)),
+    spelled=(2, 10, 12),
 )
