@@ -17,6 +17,8 @@ from icops_fhir.mappers.v2.codes import BASE
 SHARED = ("Organization", "Location", "Practitioner", "Device", "HealthcareService")  # of everyone: found by identifier
 ROLES = ("PractitionerRole",)  # of a practitioner in an organization
 PREFERRED = ("RPPS", "ADELI", "IDNPS", "FINEG", "FINEJ", "FINESS", "IDNST", "SIRET", "SIREN")
+NATIONAL = {"RPPS": "https://rpps.esante.gouv.fr", "FINEG": "https://finess.esante.gouv.fr", "FINEJ": "https://finess.esante.gouv.fr",
+            "FINESS": "https://finess.esante.gouv.fr"}  # fmt: skip
 MACHINE = f"{BASE}/StructureDefinition/v2-"  # carried leaves, segment order, encoding: of the message, not of the patient
 
 
@@ -93,9 +95,9 @@ def shared(work: Work, resource: Resource, patient: str) -> str:
         reference = f"{type_}/{work.id(type_, str(item['system']), str(item['value']))}"
         if work.get(reference) is not None:
             return reference
-        others = work.identified(type_, item)
-        if others:
-            return f"{type_}/{min(str(o['id']) for o in others)}"
+        for same in (item, *_elsewhere(item)):
+            if others := work.identified(type_, same):
+                return f"{type_}/{min(str(o['id']) for o in others)}"
     strong = _strong(resource)
     if strong:
         return f"{type_}/{work.id(type_, str(strong[0]['system']), str(strong[0]['value']))}"
@@ -105,6 +107,12 @@ def shared(work: Work, resource: Resource, patient: str) -> str:
     if local is not None:
         return f"{type_}/{work.id(type_, _authority(local) or work.sender, identity.key(local, work.sender))}"
     return f"{type_}/{work.id(type_, patient, work.sender, _said(resource))}"  # only a name: this patient's, never anyone else's
+
+
+def _elsewhere(item: Resource) -> list[Resource]:
+    """The same national number as FR Core writes it."""
+    found = [system for code, system in NATIONAL.items() if code in identity.codes(item) and system != item.get("system")]
+    return [{"system": system, "value": item["value"]} for system in found]
 
 
 def _authority(item: Resource) -> str:
