@@ -477,7 +477,9 @@ async def test_the_backlog_of_a_dead_endpoint_has_an_end() -> None:
         await put(store, subscription(hook.url))
         await standing(store, "active")
         await hook.down()
-        await put(store, *(task(f"t{number}") for number in range(8)))
+        await put(store, task("t0"))
+        await standing(store, "error")
+        await put(store, *(task(f"t{number}") for number in range(1, 8)))
         await standing(store, "off")
 
         assert (await state(store)).events == 5

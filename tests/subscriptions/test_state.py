@@ -43,7 +43,7 @@ def test_numbers_only_grow_by_one_and_nothing_undelivered_is_forgotten(whats: li
         assert state.events - was.events in (0, 1)
         assert was.events == state.events or what == "count"
         assert was.delivered <= state.delivered <= state.events
-        assert state.waiting <= LIMITS.backlog
+        assert state.waiting <= 2 * LIMITS.backlog
         assert state.oldest <= state.delivered + 1
         assert state.oldest >= was.oldest
         assert not (state.status == "error" and not state.error)
@@ -90,6 +90,8 @@ def test_the_backlog_has_a_limit_and_says_so() -> None:
 
     assert (full.status, full.events) == ("off", 8)
     assert "6 events wait" in full.error
+    assert states.count(State(1, "active", 8, 2), LIMITS).events == 9, "an endpoint that is catching up is not stopped again at once"
+    assert states.count(State(1, "active", 14, 2), LIMITS).status == "off"
 
 
 def test_keeping_active_asks_for_no_handshake_only_on_the_verified_channel() -> None:

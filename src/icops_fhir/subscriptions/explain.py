@@ -50,12 +50,8 @@ FIRED = Reason("fired")
 
 def explain(subscription: Subscription, previous: Resource | None, current: Resource | None, at: str = "") -> Reason:
     """The reason for one change, `at` that instant; `current` is None when the change is a deletion."""
-    if subscription.status == "off":
-        return Reason("off")
-    if subscription.end and at and subscription.end <= at:
-        return Reason("ended", subscription.end)
     reason = subscription.topic.decide(previous, current)
-    if not reason.fires:
-        return reason
-    focus = current if current is not None else previous
-    return subscription.admits(focus or {})
+    standing = subscription.stands(at)
+    if not standing.fires or not reason.fires:
+        return reason if standing.fires else standing
+    return subscription.admits((previous if current is None else current) or {})

@@ -53,9 +53,9 @@ class Limits:
     """How long and how much: retries, what is kept."""
 
     first: float = 0.5          # seconds before the second try
-    longest: float = 30.0       # between two tries
+    longest: float = 15.0       # between two tries
     give_up: float = 259_200.0  # seconds of failure in a row before status error; 0: never
-    backlog: int = 100_000      # undelivered events before status off
+    backlog: int = 100_000      # undelivered events of a failing endpoint before status off
     kept: int = 1000            # delivered events kept for $events
 
 
@@ -77,16 +77,16 @@ def follow(state: State | None, version: int, asked: str, *, verified: bool) -> 
 
     `active` keeps an active subscription active; anything else that is not off asks for a new handshake.
     """
-    before = state or State(version)
+    before = _alive(state, version)
     if asked == "off":
-        return replace(before, version=version, status="off", attempts=0, failing="", due="", deleted=False)
-    status = "active" if asked == "active" and before.status == "active" and verified and not before.deleted else "requested"
-    return replace(before, version=version, status=status, attempts=0, failing="", due="", code="", error="", deleted=False)
+        return replace(before, status="off", attempts=0, failing="", due="")
+    status = "active" if asked == "active" and before.status == "active" and verified else "requested"
+    return replace(before, status=status, attempts=0, failing="", due="", code="", error="")
 
 
 def refuse(state: State | None, version: int, why: str) -> State:
     """A Subscription that cannot be served says so; it never stops the others."""
-    return replace(state or State(version), version=version, status="error", code="", error=why, due="", deleted=False)
+    return replace(_alive(state, version), status="error", code="", error=why, due="")
 
 
 def remove(state: State, version: int) -> State:
@@ -94,10 +94,19 @@ def remove(state: State, version: int) -> State:
     return replace(state, version=version, status="off", delivered=state.events, due="", code="", error="", deleted=True)
 
 
+def _alive(state: State | None, version: int) -> State:
+    """The state before, at this version; what a deleted one had is not shown to the one made again with its id."""
+    if state is None:
+        return State(version)
+    return replace(state, version=version, deleted=False, oldest=state.events + 1 if state.deleted else state.oldest)
+
+
 def count(state: State, limits: Limits) -> State:
-    """One more event, or off when the endpoint has left too many behind."""
-    if state.waiting >= limits.backlog:
-        return stop(state, f"{state.waiting} events wait for the endpoint, which is the limit; send status requested to go on")
+    """One more event, or off when the endpoint has left too many behind; one that is catching up may leave twice as many."""
+    failing = state.attempts or state.status == "error"
+    if state.waiting >= (limits.backlog if failing else 2 * limits.backlog):
+        return stop(state, f"{state.waiting} events wait for the endpoint, which is the limit; send status requested to go on / "
+                           f"{state.waiting} événements attendent le destinataire, c'est la limite ; envoyez le statut requested pour reprendre")
     return replace(state, events=state.events + 1)
 
 
@@ -121,7 +130,7 @@ def fail(state: State, code: str, why: str, now: datetime, limits: Limits, chanc
     if state.status == "requested":
         return replace(failed, status="error", due="")
     if limits.give_up and (now - datetime.fromisoformat(since)).total_seconds() >= limits.give_up:
-        return replace(failed, status="error", due="", error=f"{why}; given up after {failed.attempts} tries since {since}")
+        return replace(failed, status="error", due="", error=f"{why} (given up after {failed.attempts} tries since {since} / abandon après {failed.attempts} essais depuis {since})")
     delay = min(limits.longest, limits.first * 2.0 ** min(state.attempts, 60)) * (0.5 + chance / 2)
     return replace(failed, due=instant(now + timedelta(seconds=delay)))
 

@@ -42,6 +42,12 @@ class Subscription:
     heartbeat: int      # 0: none
     end: str
 
+    def stands(self, at: str) -> Reason:
+        """Whether it is to hear of anything, at that instant."""
+        if self.status == "off":
+            return Reason("off")
+        return Reason("ended", self.end) if self.end and at and self.end <= at else FIRED
+
     def admits(self, resource: Resource) -> Reason:
         """Every filter of the resource's type must pass; when filters name types, the other types are left out.
 

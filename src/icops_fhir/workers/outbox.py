@@ -19,10 +19,10 @@ from icops_fhir.store.protocol import Change, Reader, Transaction, Version
 from icops_fhir.subscriptions import notification
 from icops_fhir.subscriptions import state as states
 from icops_fhir.subscriptions import subscription as subscriptions
-from icops_fhir.subscriptions.explain import explain
 from icops_fhir.subscriptions.notification import Item
 from icops_fhir.subscriptions.state import Limits, State
 from icops_fhir.subscriptions.subscription import Subscription
+from icops_fhir.subscriptions.topic import Topic
 
 log = logging.getLogger(__name__)
 BATCH = 200     # changes of one look
@@ -153,21 +153,28 @@ def _fires(reader: Reader, change: Change, now: Mapping[str, Subscription]) -> l
     current = _resource(version)
     previous = _resource(reader.vread(change.type, change.id, change.version - 1)) if change.version > 1 else None
     focus = Item(change.type, change.id, change.version, change.method, version.updated, current)
-    context: dict[str, tuple[Item, ...]] = {}
+    shown = (previous if current is None else current) or {}
+    context: dict[str, tuple[Item, ...] | None] = {}    # per topic what goes along, None when it does not fire: asked once for all subscribers
     fires = []
     for id_, subscription in now.items():
-        if change.type not in subscription.topic.types or not explain(subscription, previous, current, version.updated).fires:
-            continue
         topic = subscription.topic
         if topic.url not in context:
-            context[topic.url] = tuple(_item(found) for local in topic.related(current or previous or {}) if (found := reader.read(*local.split("/"))))
-        fires.append(Fire(id_, subscription, change.sequence, focus, context[topic.url]))
+            context[topic.url] = _along(reader, topic, shown) if topic.triggered(previous, current) else None
+        along = context[topic.url]
+        if along is not None and subscription.stands(version.updated).fires and subscription.admits(shown).fires:
+            fires.append(Fire(id_, subscription, change.sequence, focus, along))
     return fires
+
+
+def _along(reader: Reader, topic: Topic, shown: dict[str, Any]) -> tuple[Item, ...]:
+    return tuple(_item(found) for local in topic.related(shown) if (found := reader.read(*local.split("/"))))
 
 
 def _followed(transaction: Transaction, step: Follow, before: State | None) -> State | None:
     if before is not None and step.version <= before.version:
         return None     # written by us, with the state that says it
+    for number in range(before.oldest, before.events + 1) if before is not None and before.deleted else ():
+        transaction.drop(states.EVENT, states.key(step.id, number))     # what was still to be pruned
     if step.deleted:
         return states.remove(before, step.version) if before else None
     if step.subscription is None:
