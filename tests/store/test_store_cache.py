@@ -3,6 +3,7 @@
 import threading
 from collections import defaultdict
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_kit import create, prepared
@@ -71,9 +72,8 @@ def test_the_most_recently_read_stays():
     assert [id for id in "abc" if cache.get("T", id) is not MISS] == ["a", "c"]
 
 
-def test_no_reader_ever_sees_a_version_older_than_one_it_knows_of(tmp_path, opened):
-    """Stress: tiny cache, readers filling from snapshots, writers answered meanwhile."""
-    store = opened(f"sqlite:///{tmp_path}/s.db", cache_entries=3, readers=3)
+def stress(store, seconds):
+    """Readers that fill a tiny cache from their snapshots while writers are answered."""
     ids, stop, stale = [f"a{n}" for n in range(6)], threading.Event(), []
     known = defaultdict(int)  # answered to some caller: nobody may see less from then on
     for id in ids:
@@ -97,10 +97,20 @@ def test_no_reader_ever_sees_a_version_older_than_one_it_knows_of(tmp_path, open
     threads = [threading.Thread(target=write, args=(ids[n::2],)) for n in range(2)] + [threading.Thread(target=read) for _ in range(3)]
     for thread in threads:
         thread.start()
-    stop.wait(1.5)
+    stop.wait(seconds)
     stop.set()
     for thread in threads:
         thread.join()
 
     assert stale == []
     assert min(known.values()) > 5
+
+
+def test_no_reader_ever_sees_a_version_older_than_one_it_knows_of(tmp_path, opened):
+    stress(opened(f"sqlite:///{tmp_path}/s.db", cache_entries=3, readers=3), 1.5)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("entries", [1, 3, 100])
+def test_no_reader_ever_sees_a_version_older_for_a_long_time(tmp_path, opened, entries):
+    stress(opened(f"sqlite:///{tmp_path}/s.db", cache_entries=entries, readers=3), 30)

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-import structlog
-
 from icops_fhir.fhir.issue import FhirError
 from icops_fhir.fhir.json import loads
 
@@ -26,7 +24,11 @@ SLICE = 100
 Found = tuple[int, str, int, bytes]  # pk, id, sequence, body
 Remade = tuple[int, int, "tuple[IndexRow, ...]"]  # pk, sequence, its new rows
 
-log = structlog.get_logger()
+
+def _log() -> Any:
+    import structlog  # heavy, and seldom needed here
+
+    return structlog.get_logger()
 
 
 class _Store(Protocol):
@@ -64,9 +66,9 @@ class Reindex:
             self._pass()
         except FhirError as error:
             if not self._stop.is_set():
-                log.warning("reindex.interrupted", why=str(error))
+                _log().warning("reindex.interrupted", why=str(error))
         except Exception as error:  # searches may miss something, the rest of the service goes on
-            log.error("reindex.failed", error=error.__class__.__name__, why=str(error))
+            _log().error("reindex.failed", error=error.__class__.__name__, why=str(error))
 
     def _pass(self) -> None:
         stale: dict[str, tuple[str, str]] = {}  # type: what its fingerprint should be, where to go on from
@@ -75,11 +77,11 @@ class Reindex:
                 stale[type] = wanted, upto if target == wanted else ""
         self.stale = frozenset(stale)
         for type, (wanted, upto) in stale.items():
-            log.info("reindex.begin", type=type)
+            _log().info("reindex.begin", type=type)
             if not self._type(type, wanted, upto):
                 return
             self.stale -= {type}
-            log.info("reindex.end", type=type)
+            _log().info("reindex.end", type=type)
 
     def _type(self, type: str, wanted: str, upto: str) -> bool:
         """False when it was stopped before the end."""
@@ -99,7 +101,7 @@ class Reindex:
             try:
                 yield pk, sequence, self._rows(loads(body))
             except Exception as error:  # its old rows stay; the others must not wait for it
-                log.error("reindex.failed", type=type, id=id, error=error.__class__.__name__)
+                _log().error("reindex.failed", type=type, id=id, error=error.__class__.__name__)
 
     def _write(self, job: Callable[[Any], None]) -> None:
         """Service goes first: when the queue is full the slice waits."""
