@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from icops_fhir.store.clock import utc
 from icops_fhir.store.protocol import Store
 from icops_fhir.subscriptions import subscription
 from icops_fhir.subscriptions.endpoint import Policy
-from icops_fhir.workers import notify
+from icops_fhir.workers import deliver, notify
 
 PREFIX = "/fhir"
 RESTART_SECONDS = 5.0
@@ -133,7 +133,7 @@ async def _running(app: Application) -> AsyncIterator[None]:
         if app.example:
             await _load_example(app)
         async with _mllp(app, inbound), asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_kept(name, loop), name=name) for name, loop in _loops(app, store, destinations)]
+            tasks = [group.create_task(_kept(name, loop), name=name) for name, loop in _loops(app, store, senders, destinations)]
             try:
                 yield
             finally:
@@ -142,11 +142,14 @@ async def _running(app: Application) -> AsyncIterator[None]:
         await asyncio.to_thread(store.close)
 
 
-def _loops(app: Application, store: Store, destinations: Sequence[Route]) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+def _loops(app: Application, store: Store, senders: Mapping[str, Site], destinations: Sequence[Route]) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
     """What runs beside HTTP and MLLP: notifications, and messages to hospitals."""
     settings = app.settings
     notifying = notify.Settings(base=app.base, timeout=settings.peer_seconds, policy=Policy(settings.subscribers))
-    return [("notify", lambda: notify.run(store, utc, notifying))]
+    return [
+        ("notify", lambda: notify.run(store, utc, notifying)),
+        ("deliver", lambda: deliver.run(store, utc, destinations, senders)),
+    ]
 
 
 @contextlib.asynccontextmanager
@@ -160,7 +163,7 @@ async def _mllp(app: Application, inbound: Inbound) -> AsyncIterator[None]:
                 idle=settings.mllp_idle_seconds, drain=settings.drain_seconds, peers=settings.mllp_peers, tls=context)
     async with contextlib.AsyncExitStack() as stack:
         try:
-            port = await stack.enter_async_context(mllp.serve(inbound, wire))
+            port = await stack.enter_async_context(mllp.serve(inbound, wire, app.state.meter.observe))
         except OSError as error:
             raise SettingsError(
                 f"MLLP {settings.mllp_host}:{settings.mllp_port}: {error.strerror}. Choose another with --mllp-port. / Choisissez-en un autre avec --mllp-port."

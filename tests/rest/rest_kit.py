@@ -54,15 +54,15 @@ class Web:
 
 
 @contextlib.contextmanager
-def open_web(url: str = "sqlite:///:memory:", **settings: Any) -> Iterator[Web]:
-    store = engine.open(url)
+def open_web(url: str = "sqlite:///:memory:", store: dict[str, Any] | None = None, **settings: Any) -> Iterator[Web]:
+    opened = engine.open(url, **(store or {}))
     try:
         with asyncio.Runner() as runner:
-            web = Web(build(Settings(**settings), store=store), store, runner)
+            web = Web(build(Settings(**settings), store=opened), opened, runner)
             yield web
             web.close()
     finally:
-        store.close()
+        opened.close()
 
 
 def patient(**members: Any) -> dict[str, Any]:

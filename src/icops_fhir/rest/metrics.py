@@ -23,6 +23,7 @@ class Meter(Collector):
         self.answered: defaultdict[tuple[str, int], int] = defaultdict(int)
         self.times: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(SECONDS) + 1))
         self.spent: defaultdict[str, float] = defaultdict(float)
+        self.wire: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.gauges = gauges or {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
@@ -35,6 +36,12 @@ class Meter(Collector):
         self.answered[interaction, status] += 1
         self.times[interaction][bisect_left(SECONDS, seconds)] += 1
         self.spent[interaction] += seconds
+
+    def observe(self, what: str, which: str, value: float) -> None:
+        """What the MLLP server tells: ("message", "AA", seconds), ("fault", "mllp-junk", 1), …"""
+        self.wire[what, which] += 1
+        if what == "message":
+            self.wire["seconds", which] += value
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -53,5 +60,14 @@ class Meter(Collector):
                 buckets.append((limit, below))
             times.add_metric((interaction,), buckets, self.spent[interaction])
         yield times
+        events = CounterMetricFamily("icops_mllp_events", "Messages by acknowledgment, faults, connections", labels=("event", "kind"))
+        seconds = CounterMetricFamily("icops_mllp_message_seconds", "Time from message to acknowledgment", labels=("kind",))
+        for (what, which), amount in list(self.wire.items()):
+            if what == "seconds":
+                seconds.add_metric((which,), amount)
+            else:
+                events.add_metric((what, which), amount)
+        yield events
+        yield seconds
         for name, value in self.gauges.items():
             yield GaugeMetricFamily(f"icops_{name}", name.replace("_", " "), value=value())
