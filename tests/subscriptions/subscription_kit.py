@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -57,8 +58,10 @@ class Receiver:
         self.status = 200
         self.delay = 0.0
         self.port = 0
+        self.tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
         self._news = asyncio.Condition()
+        self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
@@ -69,7 +72,7 @@ class Receiver:
         return [number for bundle in self.taken for number in numbers(bundle)]
 
     async def up(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def down(self) -> None:
@@ -79,8 +82,6 @@ class Receiver:
         for writer in list(self._writers):
             writer.close()
 
-    _writers: set[asyncio.StreamWriter]
-
     async def until(self, what: Any, seconds: float = 10.0) -> None:
         """Waits until `what()` holds."""
         async with asyncio.timeout(seconds), self._news:
@@ -88,7 +89,7 @@ class Receiver:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
@@ -109,9 +110,9 @@ class Receiver:
 
 
 @contextlib.asynccontextmanager
-async def receiver() -> AsyncIterator[Receiver]:
+async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     one = Receiver()
-    one._writers = set()
+    one.tls = tls
     await one.up()
     try:
         yield one
