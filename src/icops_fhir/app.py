@@ -132,6 +132,7 @@ async def _running(app: Application) -> AsyncIterator[None]:
         app.opened(store, sites=finder(senders), inbound=inbound)
         if app.example:
             await _load_example(app)
+        await inbound.resume()  # accepted (CA) before the last stop, not applied yet
         async with _mllp(app, inbound), asyncio.TaskGroup() as group:
             tasks = [group.create_task(_kept(name, loop), name=name) for name, loop in _loops(app, store, senders, destinations)]
             try:

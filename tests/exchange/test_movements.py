@@ -173,6 +173,24 @@ def test_an_older_message_fills_and_never_overwrites(house: House) -> None:
     assert house.patient()["maritalStatus"]["coding"][0]["code"] == "M"
 
 
+def test_a_movement_told_late_does_not_move_the_patient_back(house: House) -> None:
+    house.ok(adt("A01", "20260301080000", zbe="M1", pv1={"f3": "A"}), adt("A02", "20260303080000", zbe="M2", pv1={"f3": "C"}))
+    place = house.venue()["location"]
+
+    house.ok(adt("A02", "20260304080000", zbe="M3", at="20260302080000", pv1={"f3": "B"}))
+
+    assert house.venue()["location"] == place
+    assert len(house.movements()) == 3
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_in_the_same_second_the_cancellation_wins(house: House, turn: int) -> None:
+    when = "20260301080000"
+    house.ok(*[adt("A01", when, zbe="M1"), adt("A11", when, zbe="M1", at=when, action="CANCEL", original="A01")][::turn])
+
+    assert house.venue()["status"] == "cancelled"
+
+
 def test_one_movement_number_in_two_venues_is_two_movements(house: House) -> None:
     house.ok(adt("A01", "20260301080000", zbe="312", venue="V1"), adt("A01", "20260302080000", zbe="312", venue="V2"))
 
