@@ -131,14 +131,14 @@ def test_the_wal_stays_small_under_a_steady_load_and_the_file_holds_everything(u
 
 
 def test_a_reader_that_holds_its_snapshot_stalls_no_writer(url, opened):
-    store = opened(url, wal=100_000)
+    store = opened(url, wal=100_000, seconds=60)
     held, go = threading.Event(), threading.Event()
 
     async def run():
-        reading = asyncio.create_task(store.read(lambda r: (r.changes(0), held.set(), go.wait(5), len(r.changes(0)))[3]))
-        await asyncio.to_thread(held.wait, 5)
+        reading = asyncio.create_task(store.read(lambda r: (r.changes(0), held.set(), go.wait(60), len(r.changes(0)))[3]))
+        await asyncio.to_thread(held.wait, 30)
         for n in range(100):
-            await asyncio.wait_for(store.write(lambda tx, n=n: tx.write(prepared(f"a{n}")._replace(tail=b'},"t":"%s"}' % (b"x" * 9000)))), 2)
+            await asyncio.wait_for(store.write(lambda tx, n=n: tx.write(prepared(f"a{n}")._replace(tail=b'},"t":"%s"}' % (b"x" * 9000)))), 30)
         go.set()
         return await reading
 
@@ -156,7 +156,7 @@ def versioned(mark):
 
 
 def until(condition):
-    for _ in range(500):
+    for _ in range(3000):
         if condition():
             return
         time.sleep(0.01)
