@@ -6,10 +6,14 @@ https://hl7.org/fhir/R4/http.html, https://hl7.org/fhir/R4/bundle-definitions.ht
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from random import Random
+from secrets import randbits
+from types import MappingProxyType
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from icops_fhir.fhir.issue import FhirError, Issue
 from icops_fhir.store.protocol import Clock, Store, Version
@@ -17,8 +21,10 @@ from icops_fhir.store.protocol import Clock, Store, Version
 Resource = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Request(NamedTuple):
     """One interaction: the target (type, id, version or operation), the parameters, the conditions, the resource."""
 
     method: str = "GET"
@@ -34,7 +40,7 @@ class Request:
     if_none_match: str = ""
     if_modified_since: str = ""
     if_none_exist: str | None = None
-    prefer: Mapping[str, str] = field(default_factory=dict)      # {"return": "minimal", "handling": "strict"}
+    prefer: Mapping[str, str] = NOTHING     # {"return": "minimal", "handling": "strict"}
     language: str = "en"
     base: str = ""                  # "http://127.0.0.1:8080/fhir", no slash at the end
     full_url: str = ""              # of the entry, inside a Bundle
@@ -69,11 +75,12 @@ class Service:
     extras: Mapping[str, Any] = field(default_factory=dict)     # what operations need beside the store ("sites", "inbound", …)
 
 
-class Target(NamedTuple):
-    """A place a Bundle entry or a reference names: `Patient/1`."""
+_RANDOM = Random(randbits(256))     # noqa: S311 - an id is unique, not secret; asking the system for each would cost more than a version
 
-    type: str
-    id: str
+
+def new_id() -> str:
+    """An id of the server: a random UUID."""
+    return str(UUID(int=_RANDOM.getrandbits(128), version=4))
 
 
 def etag(version: int) -> str:
@@ -102,7 +109,7 @@ def http_date(instant: str) -> str:
 
 def with_(request: Request, **changes: Any) -> Request:
     """The same request, changed."""
-    return replace(request, **changes)
+    return request._replace(**changes)
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

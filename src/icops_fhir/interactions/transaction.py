@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
-from uuid import uuid4
 
 from icops_fhir.fhir.bundle import rewrite
 from icops_fhir.interactions import conditional, entry_error
@@ -23,7 +22,7 @@ from icops_fhir.interactions.conditional import Condition, Matches
 from icops_fhir.interactions.content import ID, taken
 from icops_fhir.interactions.identity import guarded, put
 from icops_fhir.interactions.registry import Interaction, find, of_entry, path_of
-from icops_fhir.interactions.request import Answer, Request, Resource, Service, expected
+from icops_fhir.interactions.request import Answer, Request, Resource, Service, expected, new_id
 from icops_fhir.store.engine import prepare
 from icops_fhir.store.protocol import Prepared, Reader, Transaction
 
@@ -40,7 +39,7 @@ class Step:
     interaction: Interaction | None = None
     condition: Condition | None = None
     resource: Resource | None = None
-    new_id: str = field(default_factory=lambda: str(uuid4()))
+    new_id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True)
