@@ -80,6 +80,23 @@ def test_an_edit_of_town_stays_while_the_feed_repeats_itself_and_yields_when_the
     assert changed["telecom"] == [{"system": "phone", "use": "home", "value": "02", "rank": 1}]
 
 
+def phone(value: str, use: str = "home") -> dict[str, Any]:
+    return {"system": "phone", "use": use, "value": value}
+
+
+def test_what_the_feed_drops_goes_unless_town_edited_it() -> None:
+    sent, now = {"telecom@PID-13": [phone("01"), phone("03", "temp")]}, {"telecom@PID-13": [phone("01")]}
+
+    assert feed.merge({"telecom": [phone("01"), phone("03", "temp")]}, sent, now)["telecom"] == [phone("01")]
+    assert feed.merge({"telecom": [phone("01"), phone("04", "temp")]}, sent, now)["telecom"] == [phone("01"), phone("04", "temp")]
+
+
+def test_what_town_deleted_stays_deleted_while_the_feed_repeats_it() -> None:
+    sent, now = {"telecom@PID-13": [phone("01"), phone("03", "temp")]}, {"telecom@PID-13": [phone("02"), phone("03", "temp")]}
+
+    assert feed.merge({"telecom": [phone("01")]}, sent, now)["telecom"] == [phone("02")]
+
+
 def test_a_deletion_takes_what_anyone_wrote_in_that_field_and_nothing_else() -> None:
     current = {"resourceType": "Patient", "telecom": [{"value": "01", "use": "home"}, {"value": "02", "use": "work"}], "gender": "male"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ def test_a_repeat_gets_the_same_acknowledgment_without_effect(house: House) -> N
     message = adt("A01", zbe="M1")
     first = house.send(message)
     sequence = house.store.sequence
+    house.now += timedelta(hours=1)
 
     assert house.send(message) == first
     assert house.store.sequence == sequence
@@ -209,6 +211,20 @@ def test_a_rol_that_ends_ends_the_participation(house: House, said: str) -> None
     participants = house.find("CareTeam")[0]["participant"]
     assert len(participants) == 1
     assert participants[0]["period"]["end"]
+
+
+def test_a_rol_that_ends_ends_what_town_wrote_and_another_only_joins_it(house: House) -> None:
+    house.ok(adt("A28"))
+    patient = {"reference": f"Patient/{house.patient()['id']}"}
+    doctor = house.put({"resourceType": "Practitioner", "identifier": [{"system": "https://rpps.esante.gouv.fr", "value": "10999000010"}]})
+    role = house.put({"resourceType": "PractitionerRole", "practitioner": {"reference": f"Practitioner/{doctor['id']}"}})
+    house.put({"resourceType": "CareTeam", "status": "active", "name": "Cercle", "subject": patient, "participant": [{"member": {"reference": f"PractitionerRole/{role['id']}"}}]})
+
+    house.ok(adt("A31", "20260302080000", before=(ROL.format("UC", ""),)))
+    assert house.find("CareTeam")[0]["participant"] == [{"member": {"reference": f"PractitionerRole/{role['id']}"}}]
+    house.ok(adt("A31", "20260303080000", before=(ROL.format("DE", "20260303"),)))
+    participants = house.find("CareTeam")[0]["participant"]
+    assert [(p["member"]["reference"], p["period"]["end"]) for p in participants] == [(f"PractitionerRole/{role['id']}", "2026-03-03")]
 
 
 def test_a_doctor_is_found_by_rpps_and_a_name_alone_is_nobody_else(house: House) -> None:

@@ -11,14 +11,14 @@ from icops_fhir.fhir.json import canonical
 
 word = st.sampled_from(["Anne", "Lou", "Éloïse", "0612", "0478", "Lyon", "1 rue"])
 point = st.fixed_dictionaries({"system": st.sampled_from(["phone", "email"]), "value": word}, optional={"use": st.sampled_from(["home", "work", "mobile"]), "rank": st.integers(1, 3)})
-name = st.fixed_dictionaries({"family": word}, optional={"given": st.lists(word, min_size=1, max_size=2), "use": st.sampled_from(["official", "usual"])})
+name = st.fixed_dictionaries({"family": word}, optional={"given": st.lists(word, min_size=1, max_size=2), "use": st.sampled_from(["official", "usual"]), "_use": st.just({"extension": [{"url": "urn:code", "valueCode": "L"}]})})
 number = st.fixed_dictionaries({"value": word, "system": st.sampled_from(["urn:a", "urn:b"])}, optional={"type": st.just({"coding": [{"code": "PI"}]})})
 extension = st.fixed_dictionaries({"url": st.sampled_from(["http://a", "http://b"]), "valueString": word})
 patient = st.fixed_dictionaries(
     {"resourceType": st.just("Patient"), "id": st.just("x")},
     optional={
         "telecom": st.lists(point, min_size=1, max_size=4, unique_by=lambda i: (i["system"], i["value"])), "name": st.lists(name, min_size=1, max_size=3, unique_by=lambda i: (i["family"], str(i.get("given")))),
-        "identifier": st.lists(number, min_size=1, max_size=3, unique_by=lambda i: (i["system"], i["value"])), "gender": st.sampled_from(["male", "female"]), "birthDate": st.just("1970-01-01"),
+        "identifier": st.lists(number, min_size=1, max_size=3, unique_by=lambda i: (i["system"], i["value"])), "gender": st.sampled_from(["male", "female"]), "birthDate": st.just("1970-01-01"), "_birthDate": st.just({"extension": [{"url": "http://time", "valueDateTime": "1970-01-01T10:00:00Z"}]}),
         "address": st.lists(st.fixed_dictionaries({"city": word}, optional={"line": st.lists(word, min_size=1, max_size=2)}), min_size=1, max_size=2, unique_by=str),
         "extension": st.lists(extension, min_size=1, max_size=2, unique_by=lambda e: e["url"]),
         "maritalStatus": st.fixed_dictionaries({"coding": st.lists(st.fixed_dictionaries({"system": st.just("v2"), "code": word}), min_size=1, max_size=1)}),

@@ -23,6 +23,10 @@ def message(name: str) -> bytes:
 
 @pytest.fixture
 def followed(house: House) -> House:
+    return follow(house)
+
+
+def follow(house: House) -> House:
     """The example patient, her plan, her care team and her Tasks, as a FHIR client loads them."""
     text = (EXAMPLE / "pathway.json").read_text(encoding="utf-8")
     entries = json.loads(text)["entry"]
@@ -95,9 +99,10 @@ def test_replaying_all_of_it_changes_nothing(followed: House) -> None:
 def test_an_admission_that_comes_after_its_discharge_makes_no_task(followed: House) -> None:
     followed.ok(message("s2-2"))
     before = tasks(followed)
-    followed.ok(message("s2-1"))
+    followed.ok(message("s1-2"), message("s2-1"))
 
     assert tasks(followed) == before
+    assert stays(followed)[0]["status"] == "finished"
 
 
 def test_a_historic_movement_makes_no_task(followed: House) -> None:
@@ -123,6 +128,17 @@ def test_a_cancellation_before_its_discharge_leaves_no_open_task(followed: House
 
     assert stays(followed)[0]["status"] == "in-progress"
     assert {status for id_, status in tasks(followed).items() if id_ not in before} <= {"cancelled"}
+
+
+def test_a_correction_that_comes_before_its_discharge_dates_the_same_tasks() -> None:
+    told = []
+    for order in (("s3-2", "s3-3"), ("s3-3", "s3-2")):
+        house = follow(House())
+        house.ok(*map(message, ("s1-1", "s1-2", *order)))
+        told.append({t["id"]: (t["status"], canonical(t.get("restriction", {})), canonical(t.get("executionPeriod", {}))) for t in house.find("Task")})
+        house.store.close()
+
+    assert told[0] == told[1]
 
 
 def test_any_order_of_the_whole_story_ends_in_the_same_stay(followed: House) -> None:

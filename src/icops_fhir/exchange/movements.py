@@ -31,6 +31,7 @@ CANCELS = {
     "A38": "A05", "A52": "A21", "A53": "A22", "A55": "A54",
 }  # fmt: skip
 CROSSED = {"A06": "A07", "A07": "A06"}  # each inserts, and cancels the other: ZBE-4 decides
+ENDS = {"A21": ("A22", "A03"), "A22": ("A21", "A03")}  # what ends the meaning of a movement; a discharge ends any other
 OURS = ("status", "subject", "partOf")  # never taken from what one message says
 
 
@@ -117,13 +118,22 @@ def voids(movements: Iterable[Movement], scopes: tuple[str, ...]) -> str:
     return max((m.cancelled for m in movements if m.inserted and m.scope and m.scope in scopes and not live(m)), default="")
 
 
+def superseded(movements: Iterable[Movement], number: str, voided: str = "") -> bool:
+    """Whether what followed a movement already took its meaning away: told now, nobody need act on it any more."""
+    standing = sorted((m for m in movements if live(m, voided)), key=lambda m: m.when)
+    at = next((n for n, m in enumerate(standing) if m.key == number), None)
+    if at is None:
+        return True
+    ends = ENDS.get(standing[at].trigger[1], ("A03",))
+    return any(m.trigger[1] in ends for m in standing[at + 1 :])
+
+
 @dataclass(frozen=True, slots=True)
 class Venue:
     """What the movements make of a venue."""
 
     status: str
     units: Units
-    last: str  # key of its last live movement
     start: str = ""
     end: str = ""
 
@@ -136,7 +146,7 @@ def fold(movements: Iterable[Movement], voided: str = "") -> Venue | None:
     standing = [m for m in known if live(m, voided)]
     fallen = [m for m in known if not live(m, voided)]
     if not standing and (voided or all(m.trigger[1] in ADMISSIONS for m in fallen)):
-        return Venue("cancelled", _layers(fallen), "", start=fallen[0].start[1] or fallen[0].began)
+        return Venue("cancelled", _layers(fallen), start=fallen[0].start[1] or fallen[0].began)
     base: Units = {}
     for m in fallen:
         if m.trigger[1] not in ADMISSIONS:
@@ -151,7 +161,7 @@ def fold(movements: Iterable[Movement], voided: str = "") -> Venue | None:
             end = ""
     come = [m for m in standing if m.trigger[1] in PRESENCE] or standing
     start = next((m.start[1] for m in standing if m.start[1]), "") or (come[0].began if come else "")
-    return Venue(status or "in-progress", base | _layers(standing), standing[-1].when[2] if standing else "", start, end)
+    return Venue(status or "in-progress", base | _layers(standing), start, end)
 
 
 def _layers(movements: Iterable[Movement]) -> Units:

@@ -25,7 +25,7 @@ class Stay:
 
     encounter: str = ""  # "Encounter/x" of the venue, "" when there is none yet
     patient: str = ""  # whose dossier it is
-    counts: bool = True  # the movement is there, stands, and is the last one of its venue
+    counts: bool = True  # the movement is there, and nothing later took its meaning away
     waited: tuple[str, ...] = ()  # originals that waited for this movement
 
 
@@ -83,28 +83,26 @@ def apply(
     after = _standing(work, name, dossier)
     changed = {m for v in {*before, *after} for m in before.get(v, set()) ^ after.get(v, set())}
     touched = [v for v in after if v == name or before.get(v) != after[v]]
-    last = ""
     for v in touched:
-        folded = write(work, v, changed | ({number} if v == name else set()))
-        if v == name and folded is not None:
-            last = folded.last
-    historic = said.action == INSERT and (last != number or number not in after.get(name, set()))
-    counts = not movement.pending and not historic
+        write(work, v, changed | ({number} if v == name else set()))
+    mine = load(work, name)
+    over = said.action == INSERT and movements.superseded(mine, number, _voided(work, mine, dossier))
+    counts = not movement.pending and not over
     stands = work.get(encounter) is not None
     return Stay(encounter if stands else "", whose, counts or (movement.pending and not statement.zbe(message).named), waited)
 
 
-def write(work: Work, name: str, changed: set[str]) -> movements.Venue | None:
+def write(work: Work, name: str, changed: set[str]) -> None:
     """Folds a venue and writes its Encounter, and those of the movements that changed."""
     record = work.tx.record(keys.VENUE, name)
     if record is None:
-        return None
+        return
     place: dict[str, str] = loads(record.body)
     mine = load(work, name)
     voided = _voided(work, mine, record.owner)
     folded = movements.fold(mine, voided)
     if folded is None:
-        return None
+        return
     patient, encounter = owner(work, record.owner, place["patient"]), place["encounter"]
     units: dict[str, Any] = {"status": {"status": folded.status}, "class": {"class": UNKNOWN}, **folded.units,
                              "subject": {"subject": {"reference": patient}}}  # fmt: skip
@@ -115,7 +113,6 @@ def write(work: Work, name: str, changed: set[str]) -> movements.Venue | None:
     for m in mine:
         if m.key in changed and m.inserted:
             _movement(work, m, encounter, patient, movements.live(m, voided))
-    return folded
 
 
 def load(work: Work, name: str) -> list[Movement]:
