@@ -75,7 +75,7 @@ def test_an_exception_becomes_an_ae_that_names_no_data_and_the_connection_goes_o
     class Broken(Echo):
         async def receive(self, raw: bytes, peer: str = "") -> AsyncIterator[bytes]:
             if b"DUPONT" in raw:
-                raise RuntimeError("no such table")
+                raise RuntimeError(f"cannot read {raw!r}")
             yield accepted(raw)
 
     async def run() -> None:

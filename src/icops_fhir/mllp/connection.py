@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -165,7 +166,7 @@ class Connection:
                 await self._send(answer)
         except Exception as error:
             reference = uuid.uuid4().hex[:20]
-            log.error("message from %s not processed, reference %s: %s", self.peer, reference, type(error).__name__, exc_info=error)
+            log.error("message from %s not processed, reference %s: %s", self.peer, reference, where(error))
             if not code or code in COMMIT:
                 code = "AE"
                 await self._send(acknowledge(body[:HEAD], code, (_internal(reference),), control_id=reference, now=utc()))
@@ -197,6 +198,13 @@ class Connection:
                 await self._writer.wait_closed()
         except (OSError, TimeoutError):
             self._writer.transport.abort()
+
+
+def where(error: BaseException) -> str:
+    """What failed and where, without its text: that may hold what the message said."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename.rpartition('icops_fhir/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
 
 
 def _size(event: Block | Fault) -> int:

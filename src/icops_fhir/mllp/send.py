@@ -6,6 +6,7 @@ HL7 v2.5.1 §2.10.3 (batches: FHS, BHS, BTS, FTS). Exit status: 0 all accepted, 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import re
@@ -108,6 +109,19 @@ def items(path: Path, wanted: re.Pattern[str] | None = None) -> list[Item]:
         where = str(path) if len(bodies) == 1 else f"{path}#{rank}"
         out.append(Item(where, body, f"{message.type}^{message.event}", message.control_id))
     return [item for item in out if not wanted or wanted.search(item.type)]
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command: `address`, `paths`, and the options `json connections rate timeout type authorities`."""
+    host, colon, port = str(args.address).rpartition(":")
+    if not colon or not port.isdigit():
+        print(f"{args.address}: HOST:PORT is expected / HOST:PORT est attendu", file=sys.stderr)
+        return 2
+    tls = ssl.create_default_context(cafile=args.authorities) if getattr(args, "authorities", None) else None
+    return send(
+        host.strip("[]"), int(port), args.paths, json_lines=args.json, connections=args.connections, rate=args.rate, timeout=args.timeout,
+        type=args.type or "", tls=tls,
+    )  # fmt: skip
 
 
 def send(

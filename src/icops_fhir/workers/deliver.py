@@ -27,6 +27,7 @@ from icops_fhir.fhir.issue import FhirError, Issue
 from icops_fhir.fhir.json import Resource, dumps
 from icops_fhir.mappers.v2.site import Site
 from icops_fhir.mllp.client import Client
+from icops_fhir.mllp.connection import where
 from icops_fhir.store.clock import instant
 from icops_fhir.store.engine import prepare
 from icops_fhir.store.protocol import Change, Clock, Reader, Store, Transaction
@@ -66,7 +67,7 @@ async def _lasting(loop: Callable[[], Awaitable[None]]) -> None:
             await loop()
         except Exception as error:
             busy = isinstance(error, FhirError) and error.status in (429, 503, 507)
-            log.log(logging.WARNING if busy else logging.ERROR, "deliver: %s, tried again", type(error).__name__, exc_info=None if busy else error)
+            log.log(logging.WARNING if busy else logging.ERROR, "deliver: %s, tried again", where(error))
         pause = min(10.0, pause * 2) if asyncio.get_running_loop().time() - started < 60 else 0.1
         await asyncio.sleep(pause)
 
@@ -122,7 +123,7 @@ class Desk:
             try:
                 found = Road(reader, self.route, self.sites, self.clock(), told).compose(change)
             except Exception as error:  # one edit that cannot be said must not silence the others
-                log.error("%s/%s version %s cannot be told to %s: %s", change.type, change.id, change.version, self.route.name, type(error).__name__)
+                log.error("%s/%s version %s cannot be told to %s: %s", change.type, change.id, change.version, self.route.name, where(error))
                 out.append((change.sequence, self._unsayable(change, error)))
                 continue
             if found:
