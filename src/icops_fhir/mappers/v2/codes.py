@@ -112,7 +112,7 @@ def coded(member: str, rows: Mapping[str, str], uri: str, default: str = "", imp
 
     def encode(element: Node, _: Context) -> str | None:
         now = element.get(member)
-        was = _original(element.get(f"_{member}"), uri)
+        was = original(element.get(f"_{member}"), uri)
         if was is not None and rows.get(was, default or None) == now:
             return was
         return back.get(now) if isinstance(now, str) and now != implied else None
@@ -120,7 +120,8 @@ def coded(member: str, rows: Mapping[str, str], uri: str, default: str = "", imp
     return Codec(decode, encode)
 
 
-def _original(sidecar: Any, uri: str) -> str | None:
+def original(sidecar: Any, uri: str) -> str | None:
+    """The original code that an alternate-codes extension keeps."""
     for extension in (sidecar or {}).get("extension", ()) if isinstance(sidecar, dict) else ():
         if extension.get("url") == ALTERNATE:
             for coding in (extension.get("valueCodeableConcept") or {}).get("coding", ()):

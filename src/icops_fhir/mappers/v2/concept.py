@@ -23,7 +23,7 @@ def _coding(rep: Repetition, at: tuple[int, int, int, int], default: str, contex
     raw = leaf(rep, at[0])
     name = leaf(rep, at[2])
     if value := code.decode(raw, context) if raw else None:
-        uri = system(name) if name else default
+        uri = (system(name) if name else None) or default
         if uri:
             out["system"] = uri
         if version := text.decode(leaf(rep, at[3]), context):

@@ -197,7 +197,7 @@ def _line(state: _Decoding, line: er7.Segment) -> None:
     for at, text in table.residue(fields, nodes, state.context).items():
         holder = made.get(at[:2], owner)
         holder.setdefault("extension", []).append(carried.leaf(name, at, text, seen.lexemes.pop(at, None)))
-    for at, raw in [*seen.lexemes.items(), *_spelled_fields(table, fields)]:
+    for at, raw in [*seen.lexemes.items(), *_spelled_fields(table, line)]:
         if at[:2] not in hidden:
             made.get(at[:2], owner).setdefault("extension", []).append(carried.leaf(name, at, None, raw))
     entry = carried.segment(name, {}, key, _unmapped(state, line, hidden) if hidden else [])
@@ -205,13 +205,9 @@ def _line(state: _Decoding, line: er7.Segment) -> None:
     state.waiting.append(({a: n for a, n in nodes.items() if "resourceType" in n and n["resourceType"] != "Bundle"}, entry))
 
 
-def _spelled_fields(table: Segment, fields: segment.Fields) -> list[tuple[Place, str]]:
+def _spelled_fields(table: Segment, line: er7.Segment) -> list[tuple[Place, str]]:
     """The spelling of fields whose type no dictionary gives (French segments): kept beside their value."""
-    leaves: Leaves = {}
-    for f in table.spelled:
-        for r, rep in enumerate(fields[f] if f < len(fields) else (), 1):
-            segment.flatten((f, r), rep, leaves)
-    return list(leaves.items())
+    return [(at, raw) for at, raw in line.leaves().items() if at[0] in table.spelled] if table.spelled else []
 
 
 def _fits(state: _Decoding, table: Segment) -> bool:

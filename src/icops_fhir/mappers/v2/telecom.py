@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from icops_fhir.mappers.codec import Codec, Context, Node
-from icops_fhir.mappers.v2.codes import BASE, TELECOM_SYSTEM, TELECOM_USE, coded, v2
+from icops_fhir.mappers.v2.codes import BASE, TELECOM_SYSTEM, TELECOM_USE, coded, original, v2
 from icops_fhir.mappers.v2.composite import composite, leaf, put, row
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import text
@@ -62,6 +62,16 @@ def _implied(form: str, value: str) -> str:
     return "email" if form == "4" else "phone" if _digits(value) else "other"
 
 
+def _equipment(element: Node, implied: str, context: Context) -> str:
+    """XTN-3: the original code while it means the system; nothing for a number that came without one."""
+    now, was = element.get("system"), original(element.get("_system"), v2("0202"))
+    if was is not None and TELECOM_SYSTEM.get(was, implied) == now:
+        return was
+    if was is None and "id" in element and now == implied:
+        return ""
+    return _SYSTEM.encode({"system": now}, context) or ""
+
+
 def _usual(element: Node, context: Context) -> str:
     """Where a new number goes."""
     if element.get("system") == "email":
@@ -76,7 +86,7 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
     out: Node = {}
     if found := _SYSTEM.decode(leaf(rep, 2), context) if leaf(rep, 2) else None:
         out.update(found)
-    if "system" not in out and (form == "4" or "_system" not in out):
+    if "system" not in out:
         out["system"] = _implied(form, value)
     out["value"] = value
     if found := _USE.decode(leaf(rep, 1), context) if leaf(rep, 1) else None:
@@ -121,9 +131,7 @@ def _encode(element: Node, context: Context) -> Repetition | None:
         put(rep, {"12": 11, "4": 3, "1": 0}.get(form, 0), 0, value)
     if use := _USE.encode(element, context):
         put(rep, 1, 0, use)
-    said = _SYSTEM.encode(element, context)
-    implied = "_system" not in element and "id" in element and element.get("system") == _implied(form, value)
-    if said and not implied:
+    if said := _equipment(element, _implied(form, value), context):
         put(rep, 2, 0, said)
     for c, subs in enumerate(_MORE.encode(element, context) or []):
         if subs[0]:
