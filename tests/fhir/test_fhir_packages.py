@@ -4,8 +4,6 @@ import hashlib
 import importlib.util
 import io
 import json
-import os
-import subprocess
 import sys
 import tarfile
 import types
@@ -172,15 +170,3 @@ def test_a_package_given_by_hand_is_taken_only_when_its_sum_is_known_or_said(tmp
     monkeypatch.setenv("ICOPS_R4_SHA256", hashlib.sha256(package).hexdigest())
 
     assert package == build.package()
-
-
-@pytest.mark.network
-@pytest.mark.skipif("not os.environ.get('ICOPS_NETWORK')", reason="set ICOPS_NETWORK=1: builds a wheel from an sdist with a package index")
-def test_an_sdist_carries_the_pack_and_its_wheel_needs_no_index_for_it(tmp_path):
-    run = lambda *args: subprocess.run([sys.executable, "-m", *args], cwd=ROOT, check=True, timeout=600, env={**os.environ})  # noqa: E731
-    run("build", "--sdist", "--outdir", str(tmp_path))
-
-    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
-        carried = next(archive.extractfile(m).read() for m in archive if m.name.endswith("r4.pack"))
-
-    assert (ROOT / "src/icops_fhir/fhir/r4.pack").read_bytes() == carried

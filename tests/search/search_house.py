@@ -44,7 +44,9 @@ class House:
         query = parse(type, params, strict=strict)
         out, cursor = [], ""
         while cursor is not None:
-            ids, cursor = self.page(query.at(cursor) if cursor else query)
+            ids, after = self.page(query.at(cursor) if cursor else query)
+            assert after is None or after != cursor
+            cursor = after
             out += ids
         assert len(out) == len(set(out)) == self.count(query)
         return out

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from search_house import NOW, House
 
@@ -30,7 +30,7 @@ def check(type, made, params, matches):
 
 # ------------------------------------------------------------------ string
 
-word = st.sampled_from(["Jean", "jean-luc", "JÉANNE", "Lœb", "loeb", "d’Été", "D ete", "ß", "Ss", "a_b", "a%b", "50% \\x", "", "Œ", "é", "E\u0301"])
+word = st.sampled_from(["Jean", "jean-luc", "JÉANNE", "Lœb", "loeb", "d’Été", "D ete", "ß", "Ss", "a_b", "axb", "a%b", "50% \\x", "", "Œ", "é", "E\u0301"])
 human_name = st.fixed_dictionaries({}, optional={"family": word, "given": st.lists(word, max_size=2), "text": word, "use": st.just("usual")})
 
 
@@ -40,6 +40,7 @@ def folded(text):
     return " ".join("".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn").split())
 
 
+@example([[{"family": "axb"}], [{"family": "a_b"}]], ":contains", ["a_b"])
 @given(st.lists(st.lists(human_name, max_size=2), max_size=5), st.sampled_from(["", ":exact", ":contains"]), st.lists(word.filter(bool), min_size=1, max_size=2))
 def test_strings_start_contain_or_are_what_is_asked(names, modifier, values):
     made = [({"name": items}, [part for n in items for part in (n.get("family"), n.get("text"), *n.get("given", [])) if part is not None]) for items in names]
@@ -124,7 +125,11 @@ def test_references_are_found_by_the_identifier_they_carry(made, asked):
 
 PARIS = ZoneInfo("Europe/Paris")
 START, END = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
-days = st.one_of(st.dates(min_value=datetime(1890, 1, 1).date(), max_value=datetime(2100, 1, 1).date()), st.sampled_from([datetime(2026, 3, 29).date(), datetime(2025, 10, 26).date(), datetime(2024, 2, 29).date()]))
+days = st.one_of(
+    st.integers(0, 3).map(lambda n: datetime(2026, 3, 28).date() + timedelta(days=n)),  # the clocks change on the 29th
+    st.integers(-40, 40).map(lambda n: NOW.date() + timedelta(days=n)),
+    st.dates(min_value=datetime(1890, 1, 1).date(), max_value=datetime(2100, 1, 1).date()),
+)
 zones = st.sampled_from(["Z", "+01:00", "-11:30", "+14:00"])
 
 
@@ -136,7 +141,7 @@ def local(day):
 def moment(draw):
     """(text, first instant, first instant after)"""
     day = draw(days)
-    precision = draw(st.sampled_from(["year", "month", "day", "second", "milli"]))
+    precision = draw(st.sampled_from(["year", "month", "day", "day", "local", "second", "milli"]))
     if precision == "year":
         return f"{day.year:04}", local(day.replace(month=1, day=1)), local(day.replace(year=day.year + 1, month=1, day=1))
     if precision == "month":
@@ -145,6 +150,10 @@ def moment(draw):
     if precision == "day":
         return day.isoformat(), local(day), local(day + timedelta(days=1))
     clock = draw(st.times())
+    if precision == "local":
+        text = f"{day.isoformat()}T{clock.hour:02}:{clock.minute:02}"
+        low = datetime.fromisoformat(text).replace(tzinfo=PARIS).astimezone(UTC)
+        return text, low, low + timedelta(minutes=1)
     zone = draw(zones)
     whole = datetime.combine(day, clock).replace(microsecond=clock.microsecond // 1000 * 1000 if precision == "milli" else 0)
     text = whole.isoformat(timespec="milliseconds" if precision == "milli" else "seconds") + zone
@@ -186,6 +195,10 @@ def date_matches(how, low, high, found):
 prefixes = st.sampled_from(["", "eq", "ne", "lt", "gt", "le", "ge", "sa", "eb"])
 
 
+@example([({"effectivePeriod": {"start": "2026-03-01", "end": "2026-03-09"}}, (local(NOW.date()), local(NOW.date() + timedelta(days=9))))],
+         [("le", ("2026-03", local(NOW.date()), local(NOW.date() + timedelta(days=31))))])  # fmt: skip
+@example([({"effectivePeriod": {"start": "2026-03-01", "end": "2026-03-09"}}, (local(NOW.date()), local(NOW.date() + timedelta(days=9))))],
+         [("le", ("2026-03-01", local(NOW.date()), local(NOW.date() + timedelta(days=1))))])  # fmt: skip
 @given(st.lists(effective(), max_size=6), st.lists(st.tuples(prefixes, moment()), min_size=1, max_size=2))
 def test_dates_are_ranges_compared_as_ranges(made, asked):
     made = [(members, found) for members, found in made if found is None or found[0] < found[1]]
@@ -208,7 +221,7 @@ def test_approximately_widens_by_a_tenth_of_the_distance_from_now(made, asked):
 # ------------------------------------------------------------------ number, quantity
 
 decimals = st.one_of(
-    st.decimals(-1000, 1000, places=2), st.sampled_from([Decimal(x) for x in ("100", "99.5", "100.5", "99.49", "5.4", "5.35", "5.45", "0", "-0.05", "0.05", "1E+2", "1.0", "1.00")])
+    st.sampled_from([Decimal("100"), Decimal("99.5"), Decimal("100.5")]), st.decimals(-1000, 1000, places=2), st.sampled_from([Decimal(x) for x in ("100", "99.5", "100.5", "99.49", "5.4", "5.35", "5.45", "0", "-0.05", "0.05", "1E+2", "1.0", "1.00")])
 )
 number_prefixes = st.sampled_from(["", "ne", "lt", "gt", "le", "ge", "sa", "eb"])
 
@@ -222,6 +235,7 @@ def number_matches(how, asked, low, high):
 
 
 @given(st.lists(decimals, max_size=6), st.lists(st.tuples(number_prefixes, decimals), min_size=1, max_size=2))
+@example([Decimal("99.5"), Decimal("100.5"), Decimal("99.49")], [("", Decimal("100"))])
 def test_numbers_are_compared_with_the_precision_of_what_is_asked(made, asked):
     facts = [({"prediction": [{"probabilityDecimal": Number(str(value))}]}, Fraction(value)) for value in made]
     params = [("probability", ",".join(f"{how}{value}" for how, value in asked))]
@@ -255,10 +269,11 @@ def test_quantities_are_compared_by_number_and_by_unit_as_written(made, how, ask
 
 # ------------------------------------------------------------------ uri
 
-uris = st.sampled_from(["http://x.org/a", "http://x.org/a/b", "http://x.org/ab", "HTTP://x.org/a", "urn:oid:1.2"])
+uris = st.sampled_from(["http://x.org/a", "http://x.org/a/b", "http://x.org/ab", "HTTP://x.org/a"])
 
 
 @given(st.lists(st.lists(uris, max_size=2), max_size=5), uris, st.sampled_from(["", ":below"]))
+@example([["http://x.org/ab"], ["http://x.org/a/b"]], "http://x.org/a", ":below")
 def test_uris_are_the_same_text_or_below_it(made, asked, modifier):
     facts = [({"instantiatesUri": items}, items) for items in made]
     test = (lambda uri: uri == asked or uri.startswith(asked + "/")) if modifier else (lambda uri: uri == asked)
