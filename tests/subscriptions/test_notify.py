@@ -16,8 +16,9 @@ from icops_fhir.store.protocol import Store
 from icops_fhir.subscriptions import state as states
 from icops_fhir.subscriptions.endpoint import Policy
 from icops_fhir.subscriptions.state import Limits, State
-from icops_fhir.workers import notify
+from icops_fhir.workers import notify, outbox
 from icops_fhir.workers.notify import Settings
+from icops_fhir.workers.outbox import Live
 
 BASE = "http://127.0.0.1:8080/fhir"
 QUICK = Settings(base=BASE, timeout=2.0, limits=Limits(first=0.02, longest=0.05, kept=1000))
@@ -396,6 +397,51 @@ async def test_a_new_endpoint_is_verified_before_anything_goes_there() -> None:
         assert [told(bundle, "type") for bundle in new.taken] == ["handshake", "event-notification"]
         assert old.events == []
         assert (await stored(store))["status"] == "active"
+
+
+@runs
+async def test_an_edit_while_a_notification_is_on_its_way_sends_nothing_twice() -> None:
+    async with receiver() as hook, world() as store:
+        await put(store, subscription(hook.url))
+        await standing(store, "active")
+        hook.delay = 0.2
+        await put(store, task("t1"))
+        await until(lambda: _came(hook, 2))
+        await put(store, await stored(store) | {"reason": "edited"})
+        await put(store, task("t2"))
+        await hook.until(lambda: len(hook.events) >= 2)
+        await until(lambda: _calm(store))
+
+        assert hook.events == [1, 2]
+        assert (await stored(store))["reason"] == "edited"
+
+
+@runs
+async def test_what_a_client_has_just_asked_is_not_overwritten_by_an_answer_to_the_version_before() -> None:
+    store = engine.open("sqlite:///:memory:", utc)
+    await put(store, subscription())
+    followed = await store.read(lambda reader: outbox.look(reader, 0, {}))
+    await store.write(lambda transaction: outbox.keep(transaction, followed, Limits(), BASE))
+    await put(store, await stored(store) | {"status": "off"})
+    late = await store.write(lambda transaction: outbox.settle(transaction, "s1", lambda found: states.accept(found, 0, utc()), Limits()))
+
+    assert late is not None
+    assert (await stored(store))["status"] == "off"
+    rest = await store.read(lambda reader: outbox.look(reader, followed.upto, {}))
+    await store.write(lambda transaction: outbox.keep(transaction, rest, Limits(), BASE))
+    assert (await state(store)).status == "off"
+    await asyncio.to_thread(store.close)
+
+
+@runs
+async def test_an_older_answer_never_hides_a_newer_state() -> None:
+    store = engine.open("sqlite:///:memory:", utc)
+    notifier = notify.Notifier(store, utc, QUICK)
+    notifier._learn("s1", Live(None, State(1, events=2, revision=2)))
+    notifier._learn("s1", Live(None, State(1, events=1, revision=1)))
+
+    assert notifier._live["s1"].state.events == 2
+    await asyncio.to_thread(store.close)
 
 
 @runs

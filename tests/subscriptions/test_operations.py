@@ -13,10 +13,11 @@ from icops_fhir.fhir.issue import FhirError
 from icops_fhir.interactions.request import Request, Service
 from icops_fhir.operations import events as events_operation
 from icops_fhir.operations.invoke import invoke
+from icops_fhir.operations.status import standing
 from icops_fhir.store import engine
 from icops_fhir.store.clock import utc
 from icops_fhir.store.protocol import Store
-from icops_fhir.subscriptions.state import Limits
+from icops_fhir.subscriptions.state import Limits, State
 from icops_fhir.workers import notify
 
 BASE = "http://127.0.0.1:8080/fhir"
@@ -85,6 +86,14 @@ async def test_a_subscription_nobody_has_looked_at_yet_is_requested_not_active()
 
     assert statuses(await ask(store, "status")) == {"s1": ("requested", "0")}
     await asyncio.to_thread(store.close)
+
+
+def test_a_newer_version_than_the_state_has_seen_is_what_its_writer_asked() -> None:
+    state = State(2, "active", 5, 4)
+
+    assert standing({"status": "active"}, 2, state) == state
+    assert (standing({"status": "off"}, 3, state).status, standing({"status": "off"}, 3, state).events) == ("off", 5)
+    assert standing({"status": "active"}, 3, state).status == "requested"
 
 
 @story

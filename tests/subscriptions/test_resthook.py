@@ -65,7 +65,6 @@ async def answering(answer: bytes, endpoint: str = "http://127.0.0.1:{}/hook", w
     (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""),
     (b"HTTP/1.1 202 Accepted\r\nContent-Length: 4\r\n\r\nok..", ""),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n" + b"x" * 300_000, ""),
-    (b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n", "error-response"),
     (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "error-response"),
     (b"220 smtp ready\r\n", "no-response"),
     (b"", "no-response"),
@@ -75,6 +74,16 @@ def test_only_a_2xx_counts_and_nothing_else_is_followed_or_read_to_its_end(answe
 
     assert result.code == code
     assert bool(result.why) == bool(code)
+
+
+def test_a_redirection_is_not_followed() -> None:
+    async def story() -> None:
+        async with receiver() as elsewhere:
+            answer = f"HTTP/1.1 307 Moved\r\nLocation: {elsewhere.url}\r\nContent-Length: 0\r\n\r\n".encode()
+            assert (await answering(answer)).code == "error-response"
+            assert elsewhere.tries == []
+
+    asyncio.run(asyncio.wait_for(story(), 30))
 
 
 def test_an_answer_that_drips_is_left_at_the_deadline() -> None:

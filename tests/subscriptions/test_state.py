@@ -102,3 +102,9 @@ def test_keeping_active_asks_for_no_handshake_only_on_the_verified_channel() -> 
     assert states.follow(active, 4, "requested", verified=True).status == "requested"
     assert states.follow(None, 1, "active", verified=False).status == "requested"
     assert states.follow(states.remove(active, 4), 5, "active", verified=True).status == "requested"
+
+
+def test_a_subscription_made_again_goes_on_counting_but_does_not_show_what_was_before() -> None:
+    again = states.follow(states.remove(State(3, "active", 5, 4, 2), 4), 5, "requested", verified=False)
+
+    assert (again.events, again.delivered, again.oldest, again.deleted) == (5, 5, 6, False)
