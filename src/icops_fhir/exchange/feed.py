@@ -8,9 +8,8 @@ HL7 v2.5.1 §2.10.4 (empty changes nothing, `""` deletes); three-way merge: last
 
 from __future__ import annotations
 
-import copy
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from icops_fhir.fhir.json import Resource, canonical
@@ -68,7 +67,7 @@ def said(sent: Sent) -> Units:
 
 def merge(current: Resource, before: Units, after: Units) -> Resource:
     """The current resource with what the feed changed between `before` and `after`; everything else is untouched."""
-    out = copy.deepcopy(current)
+    out = dict(current)  # members are replaced, never changed in place
     for unit in dict.fromkeys((*before, *after)):
         was, now = before.get(unit), after.get(unit, nothing(before.get(unit)))
         if unit in before and same(was, now):
@@ -89,11 +88,11 @@ def merge(current: Resource, before: Units, after: Units) -> Resource:
 def merge_list(was: list[Any], now: list[Any], current: list[Any]) -> list[Any]:
     """Items the feed repeats stay as they stand, items it changed win, items it dropped go unless someone edited them."""
     if same(was, current):
-        return copy.deepcopy(now)
+        return list(now)
     standing = _pair(was, current)  # index in was -> index in current
     repeated = _pair(was, now)
     changed = {new: old for old, new in repeated.items()}
-    out: list[Any] = copy.deepcopy(current)
+    out: list[Any] = list(current)
     for old, at in standing.items():
         if old not in repeated and same(was[old], current[at]):
             out[at] = None
@@ -109,7 +108,7 @@ def merge_list(was: list[Any], now: list[Any], current: list[Any]) -> list[Any]:
             continue
         twin = next((i for i, other in enumerate(current) if i not in taken and same(bare(other), item)), None)
         if twin is None:
-            added.append(copy.deepcopy(item))
+            added.append(item)
         else:
             taken.add(twin)
     return [item for item in out if item is not None] + added
@@ -118,11 +117,11 @@ def merge_list(was: list[Any], now: list[Any], current: list[Any]) -> list[Any]:
 def edited(was: Any, now: Any, current: Any) -> Any:
     """The feed's change applied to what stands: members the feed did not change keep what was written here."""
     if not (isinstance(was, dict) and isinstance(now, dict) and isinstance(current, dict)):
-        return copy.deepcopy(now)
+        return now
     out = dict(current)
     for name in {**was, **now}:
         if not same(was.get(name), now.get(name)):
-            _set(out, name, copy.deepcopy(now.get(name)))
+            _set(out, name, now.get(name))
     return out
 
 
@@ -173,7 +172,7 @@ def _scalar(out: Resource, was: Mapping[str, Any], now: Mapping[str, Any], *, kn
         for rival in [name, *_rivals(out, name)]:
             if rival not in now:
                 out.pop(rival, None)
-    out.update(copy.deepcopy(dict(now)))
+    out.update(now)
 
 
 def _rivals(out: Resource, name: str) -> list[str]:
@@ -212,9 +211,3 @@ def _set(out: dict[str, Any], name: str, value: Any) -> None:
 
 def same(a: Any, b: Any) -> bool:
     return a is b or canonical(a) == canonical(b)
-
-
-def without(values: Iterable[str], resource: Resource) -> Resource:
-    """The resource without these members."""
-    dropped = frozenset(values)
-    return {name: value for name, value in resource.items() if name not in dropped}

@@ -9,7 +9,7 @@ IHE PAM-FR §5.3 (movements), §5.4.1 (A11 and PV1-51), §6.13 (ZBE). Pure: reco
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from icops_fhir.exchange.feed import Sent, Units, advance, said
@@ -198,7 +198,7 @@ def spread(movements: Iterable[Movement]) -> list[Movement]:
 
 def to_json(movement: Movement) -> dict[str, Any]:
     """The movement as a record's body."""
-    return asdict(movement)
+    return {f.name: getattr(movement, f.name) for f in fields(movement)}
 
 
 def from_json(body: dict[str, Any]) -> Movement:

@@ -5,7 +5,7 @@ PAM-FR §6.8 (ROL), data types N.8 (XCN), N.9 (XON): RPPS, ADELI, FINESS and UF 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from icops_fhir.exchange import feed, identity
@@ -22,13 +22,27 @@ NATIONAL = {"RPPS": "https://rpps.esante.gouv.fr", "FINEG": "https://finess.esan
 MACHINE = f"{BASE}/StructureDefinition/v2-"  # carried leaves, segment order, encoding: of the message, not of the patient
 
 
-def clean(value: Any) -> Any:
-    """The resource without what only the reverse translation needs: carried leaves stay in the kept Bundle alone."""
+def clean(value: Any, known: Mapping[str, str] | None = None) -> Any:
+    """A copy without what only the reverse translation needs: carried leaves stay in the kept Bundle alone.
+
+    With `known`, references become ours; those to what this message brings and we do not keep are left out.
+    """
     if isinstance(value, dict):
-        out = {name: clean(child) for name, child in value.items()}
-        return {name: child for name, child in out.items() if child not in ([], {})}
+        out = {}
+        for name, child in value.items():
+            if isinstance(child, (dict, list)):
+                child = clean(child, known)
+                if not child:
+                    continue
+            elif name == "reference" and known is not None and isinstance(child, str):
+                child = known.get(child, child)
+                if child.startswith("urn:uuid:"):
+                    continue
+            out[name] = child
+        return out
     if isinstance(value, list):
-        return [clean(child) for child in value if not _machine(child)]
+        found = [clean(child, known) if isinstance(child, (dict, list)) else child for child in value if not _machine(child)]
+        return [child for child in found if child not in ({}, [])]
     return value
 
 
@@ -42,21 +56,10 @@ def entries(bundle: Resource) -> list[tuple[str, Resource]]:
     return [(url, r) for url, r in found if r["resourceType"] not in ("MessageHeader", "OperationOutcome", "Parameters")]
 
 
-def pointed(resource: Resource, known: dict[str, str]) -> Resource:
-    """The resource, its references to other resources of the message replaced by ours."""
-    copy: Resource = clean(resource)
-    for element, _ in walk(copy):
-        element["reference"] = known.get(element["reference"], element["reference"])
-    pruned: Resource = _pruned(copy)
-    return pruned
-
-
-def _pruned(value: Any) -> Any:
-    """Without references to what this message brings and we do not keep."""
-    if isinstance(value, dict):
-        out = {name: _pruned(child) for name, child in value.items() if not (name == "reference" and str(child).startswith("urn:uuid:"))}
-        return {name: child for name, child in out.items() if child not in ({}, [])}
-    return [child for child in map(_pruned, value) if child != {}] if isinstance(value, list) else value
+def pointed(resource: Resource, known: Mapping[str, str]) -> Resource:
+    """The resource as it is stored: no machinery, its references ours."""
+    out: Resource = clean(resource, known)
+    return out
 
 
 def _strong(resource: Resource) -> list[Resource]:

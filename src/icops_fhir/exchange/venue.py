@@ -77,8 +77,9 @@ def apply(
         told = {**feed.units(account), "subject": [{"reference": whose}]}
         work.say(where.account, told, whose, seed={"status": "active"})
     before = _standing(work, name, dossier)
-    movement = movements.heard(_known(work, number, name), said)
-    waited = _known(work, number, name).waiting if said.action == INSERT else ()
+    known = _known(work, number, name)
+    movement = movements.heard(known, said)
+    waited = known.waiting if said.action == INSERT else ()
     _keep(work, movement, name)
     after = _standing(work, name, dossier)
     changed = {m for v in {*before, *after} for m in before.get(v, set()) ^ after.get(v, set())}
@@ -117,8 +118,10 @@ def write(work: Work, name: str, changed: set[str]) -> None:
 
 def load(work: Work, name: str) -> list[Movement]:
     """The movements of a venue, cancellations that name none applied."""
-    found = [*work.tx.records(keys.MOVEMENT, owner=name, limit=MANY), *work.tx.records(keys.PENDING, owner=name, limit=MANY)]
-    return movements.spread(movements.from_json(loads(record.body)) for record in found)
+    if name not in work.venues:
+        found = [*work.tx.records(keys.MOVEMENT, owner=name, limit=MANY), *work.tx.records(keys.PENDING, owner=name, limit=MANY)]
+        work.venues[name] = [movements.from_json(loads(record.body)) for record in found]
+    return movements.spread(work.venues[name])
 
 
 def _movement(work: Work, movement: Movement, encounter: str, patient: str, stands: bool) -> None:
@@ -152,15 +155,13 @@ def _status(movement: Movement) -> str:
 
 
 def _known(work: Work, number: str, name: str) -> Movement:
-    for kind in (keys.MOVEMENT, keys.PENDING):
-        record = work.tx.record(kind, f"{number}|{name}")
-        if record is not None:
-            return movements.from_json(loads(record.body))
-    return Movement(number)
+    load(work, name)
+    return next((m for m in work.venues[name] if m.key == number), Movement(number))
 
 
 def _keep(work: Work, movement: Movement, name: str) -> None:
     kind, other = (keys.PENDING, keys.MOVEMENT) if movement.pending else (keys.MOVEMENT, keys.PENDING)
+    work.venues[name] = [*(m for m in work.venues[name] if m.key != movement.key), movement]
     work.tx.drop(other, f"{movement.key}|{name}")
     work.tx.put(kind, f"{movement.key}|{name}", dumps(movements.to_json(movement)), owner=name)
 

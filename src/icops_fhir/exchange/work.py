@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from icops_fhir.exchange import feed, identity, keys
+from icops_fhir.exchange.movements import Movement
 from icops_fhir.fhir.issue import Issue
 from icops_fhir.fhir.json import Resource, canonical, dumps, loads
 from icops_fhir.search.query import parse
@@ -28,6 +29,7 @@ class Work:
         self.tx, self.sender, self.stamp = tx, sender, stamp
         self.salt: UUID = keys.space(tx)
         self.issues: list[Issue] = []
+        self.venues: dict[str, list[Movement]] = {}  # the movements of the venues this message touches
         self._before: dict[str, Resource | None] = {}
         self._after: dict[str, Resource] = {}
 
