@@ -318,6 +318,36 @@ def test_a_withdrawn_ins_never_leaves_not_even_in_a_message_that_was_waiting(tmp
     run(test)
 
 
+def elsewhere(raw: bytes, phone: bytes) -> bytes:
+    """The same qualified identity, in another hospital, with its own number and phone."""
+    out = raw.replace(b"|GAM|CHU-LYS|", b"|DPI|CH-B|").replace(b"CHU-LYS&690990017&N", b"CH-B&123456789&N").replace(b"LYS26", b"B26")
+    message = er7.parse(out)
+    return out.replace(message.get("PID-3.1").encode(), b"B-77").replace(message.get("PID-13.12").encode(), phone)
+
+
+@pytest.mark.parametrize("relays", [False, True])
+def test_one_hospital_is_not_told_what_is_the_others(tmp_path: Path, relays: bool) -> None:
+    async def test() -> None:
+        hospital = Hospital()
+        async with house(tmp_path, hospital, relays=relays) as home:
+            base = await home.message(A28)
+            await home.message(elsewhere(er7.render(base), b"0477777777"))
+            patient = await home.one("Patient", lambda p: "B-77" in str(p))
+            assert base.get("PID-3.1") in str(patient)
+            await home.settled()
+            relayed = len(hospital.heard)
+            await home.write({**content(patient), "id": patient["id"], "address": [{**a, "city": "BRON"} for a in content(patient["address"])]})
+            await hospital.hears(relayed + 1)
+            told = hospital.heard[-1]
+
+        assert ("B-77" in told.first("PID").line) is relays
+        assert ("0477777777" in told.first("PID").line) is relays
+        if not relays:
+            assert differing(base, told, "PID") == {11}
+
+    run(test)
+
+
 def movement(resource: dict[str, Any]) -> bool:
     return "partOf" in resource
 
