@@ -61,6 +61,7 @@ WRONG = {
     "header with a line break": (channel(header=["X-A: 1\r\nX-B: 2"]), "cannot be sent"),
     "header without colon": (channel(header=["Bearer abc"]), "cannot be sent"),
     "heartbeat of zero": (channel(extension=[extension("backport-heartbeat-period", valueUnsignedInt=0)]), "one whole number"),
+    "heartbeat beyond all time": (channel(extension=[extension("backport-heartbeat-period", valueUnsignedInt=2**31)]), "one whole number"),
     "count that is a text": (channel(extension=[extension("backport-max-count", valuePositiveInt="20")]), "one whole number"),
     "status only the server gives": (GOOD | {"status": "error"}, "send requested to (re)activate"),
     "end in the past": (GOOD | {"end": "2020-12-31T12:00:00Z"}, "would never notify"),

@@ -476,6 +476,21 @@ async def test_a_stored_subscription_that_cannot_be_served_says_why_and_stops_no
         assert "not a topic of this server" in (await stored(store, "old"))["error"]
 
 
+def test_the_number_of_subscriptions_has_a_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "SUBSCRIPTIONS", 2)
+
+    async def story() -> None:
+        async with receiver() as hook, world() as store:
+            await put(store, *(subscription(hook.url, id_=f"s{number}") for number in (1, 2, 3)))
+            await standing(store, "error", "s3")
+            assert "2 subscriptions at most" in (await stored(store, "s3"))["error"]
+            await store.write(lambda transaction: transaction.delete("Subscription", "s1"))
+            await put(store, await stored(store, "s3") | {"status": "requested"})
+            await standing(store, "active", "s3")
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+
 @runs
 async def test_an_endpoint_outside_the_policy_is_never_spoken_to() -> None:
     async with receiver() as hook, world(settings=Settings(base=BASE, policy=Policy(("public",)))) as store:

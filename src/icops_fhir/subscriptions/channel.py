@@ -38,7 +38,7 @@ def check(channel: Resource, policy: endpoint.Policy) -> Iterator[Issue]:
     yield from _headers(channel.get("header", []))
     for name in ("backport-heartbeat-period", "backport-timeout", "backport-max-count"):
         found = values(channel, name)
-        if len(found) > 1 or any(not isinstance(value, int) or isinstance(value, bool) or value < 1 for value in found):
+        if len(found) > 1 or any(not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31 for value in found):
             yield issue("value", "Subscription.channel.extension", f"{name} is one whole number, 1 or more", f"{name} est un nombre entier, 1 ou plus", "channel")
 
 

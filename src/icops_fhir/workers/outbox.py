@@ -26,6 +26,7 @@ from icops_fhir.subscriptions.topic import Topic
 
 log = logging.getLogger(__name__)
 BATCH = 200     # changes of one look
+SUBSCRIPTIONS = 10_000  # served at one time; one more is in error and says so
 STEPS = 2000    # and no change more once it has given so many steps, so that the writer is never held for long
 
 
@@ -140,6 +141,8 @@ def _follow(reader: Reader, change: Change, now: dict[str, Subscription], known:
     if change.method == "delete":
         return Follow(change.id, change.version, None, "", True, False)
     found, refused = _served(reader.vread("Subscription", change.id, change.version))
+    if found is not None and len(now) >= SUBSCRIPTIONS:
+        found, refused = None, f"this server serves {SUBSCRIPTIONS} subscriptions at most / ce serveur sert {SUBSCRIPTIONS} abonnements au plus"
     if found is not None:
         now[change.id] = found
     verified = found is not None and before is not None and found.channel == before.channel
