@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/build.py: do not edit. -->\n"
@@ -24,7 +25,7 @@ def settings() -> str:
 
 def command_line() -> str:
     """Every command and option, from the parser."""
-    from icops_fhir.cli import parser
+    from icops_fhir.cli import _parser as parser
 
     def pages(one: argparse.ArgumentParser, depth: int) -> Iterator[str]:
         yield f"{'#' * depth} {one.prog}\n"
@@ -57,6 +58,14 @@ def operations() -> str:
     return head + "\n".join(rows) + "\n"
 
 
+def _kind(table: Any, alias: str) -> str:
+    """The resource type, or the list of one, that a table calls `alias`."""
+    found = table.aliases.get(alias)
+    if found is None:
+        return alias
+    return f"{_kind(table, found.type)}.{found.member}[]" if found.member else str(found.type)
+
+
 def hl7v2() -> str:
     """Every row of every segment table, from the registry."""
     from icops_fhir.mappers.registry import every
@@ -69,10 +78,12 @@ def hl7v2() -> str:
     for table in every():
         about = _first_line(import_module(f"icops_fhir.mappers.v2.segments.{table.name.lower()}"))
         pages.append(f"## {table.name}\n\n{about}\n\n| Field | FHIR |\n|---|---|")
-        for row in table.rows:
-            place = f"{row.alias}.{row.to.text}" if row.to.text else row.alias
+        for row in sorted(table.rows, key=lambda row: row.at):
+            kind = _kind(table, row.alias)
+            role = "" if kind == row.alias or "." in kind else f" ({row.alias})"
+            place = f"{kind}.{row.to.text}" if row.to.text else kind
             which = {"first": " (first repetition)", "rest": " (other repetitions)"}.get(row.which, "") if row.many else ""
-            pages.append(f"| {', '.join(f'{table.name}-{at}' for at in row.at)}{which} | `{place}{'[]' if row.many else ''}` |")
+            pages.append(f"| {', '.join(f'{table.name}-{at}' for at in row.at)}{which} | `{place}{'[]' if row.many else ''}`{role} |")
         pages.append("")
     return "\n".join(pages)
 
