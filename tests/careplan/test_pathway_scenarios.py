@@ -48,7 +48,7 @@ def test_an_unexpected_admission_tells_three_people_once_and_suspends_home_tasks
     assert {n["status"] for n in now.communications} == {"preparation"}
     assert [t["status"] for t in homes(now)] == ["on-hold"] * 4
     assert all(t["reasonReference"]["reference"] == STAY for t in homes(now))
-    assert made(now) == {"Transmettre au service la synthèse et le traitement habituel": "requested"}
+    assert [t["description"] for t in now.tasks if "groupIdentifier" in t] == ["Transmettre au service la synthèse et le traitement habituel"]
     assert [t for t in now.tasks if t["description"].startswith("Renouveler")] == [t for t in before.tasks if t["description"].startswith("Renouveler")]
 
 
@@ -323,3 +323,64 @@ def test_one_person_known_by_two_references_is_told_once():
     now = arrive(example().put([{**team, "participant": [*team["participant"], twice]}]), ADMISSION)
 
     assert len(now.communications) == 3
+
+
+def test_a_discharge_that_comes_after_the_one_that_replaced_it_makes_nothing():
+    was = after(example(), ADMISSION, SECOND)
+
+    assert react(DISCHARGE, was, NOW) == []
+
+
+def test_what_somebody_took_after_a_first_discharge_is_not_asked_again_by_a_second():
+    taken = "Premier passage infirmier après le retour"
+    now = after(with_status(after(example(), ADMISSION, DISCHARGE), taken, "accepted"), SECOND)
+
+    assert [t["status"] for t in now.tasks if t["description"] == taken] == ["accepted"]
+
+
+def test_a_movement_or_a_venue_known_to_be_cancelled_makes_nothing():
+    venue = {"resourceType": "Encounter", "id": "stay", "status": "in-progress"}
+    moved = {"resourceType": "Encounter", "id": "m", "status": "cancelled", "partOf": {"reference": STAY}, "identifier": [{"value": "M4"}]}
+    was = after(example(), ADMISSION)
+
+    assert react(DISCHARGE, was.put([venue, moved]), NOW) == []
+    assert react(DISCHARGE, was.put([{**venue, "status": "cancelled"}]), NOW) == []
+    assert react(SECOND, was.put([venue, moved]), NOW) != []
+
+
+def test_a_held_task_that_somebody_cancelled_stays_as_it_is():
+    was = with_status(arrive(example(), ADMISSION), "Portage de repas, sans sel, du lundi au samedi", "cancelled")
+    now = arrive(was, DISCHARGE)
+
+    assert [t for t in now.tasks if t["status"] == "cancelled"] == [t for t in was.tasks if t["status"] == "cancelled"]
+
+
+def test_a_leave_told_after_the_return_holds_nothing():
+    before = example()
+    leave, back = event(e.ABSENCE, "M6", 4), event(e.RETURN, "M7", 5)
+
+    assert homes(arrive(before, back, leave)) == homes(before)
+
+
+def test_an_older_correction_that_comes_late_moves_nothing_and_tells_nobody():
+    newer, older = amended(DISCHARGE, 12, at="2026-09-13T10:00:00+02:00"), amended(DISCHARGE, 10, at="2026-09-10T10:00:00+02:00")
+
+    assert react(older, arrive(example(), ADMISSION, DISCHARGE, newer), NOW) == []
+
+
+def test_a_correction_of_a_cancelled_discharge_makes_nothing():
+    was = arrive(example(), ADMISSION, DISCHARGE, CANCELLED)
+
+    assert react(amended(DISCHARGE, 10, destination="7", at="2026-09-12T10:00:00+02:00"), was, NOW) == []
+
+
+def test_without_zbe_a_cancellation_takes_back_what_was_said_before_it():
+    first = replace(DISCHARGE, movement="A03/V1/20260909100000^GAM^CHU^")
+    second = replace(SECOND, movement="A03/V1/20260911100000^GAM^CHU^")
+    cancel = cancelled(replace(DISCHARGE, movement="A03/V1/*^GAM^CHU^"), 9, "A13")
+    was = arrive(example(), ADMISSION, first)
+
+    assert opened(arrive(was, cancel)) & RETURN == set()
+    assert opened(arrive(was, cancel, second)) >= RETURN
+    assert react(cancel, arrive(was, cancel, second), NOW) == []
+    assert react(replace(cancel, movement="A03/V2/*^GAM^CHU^"), was, NOW) == []

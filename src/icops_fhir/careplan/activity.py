@@ -82,10 +82,13 @@ def linked(plan: Resource, tasks: Iterable[Resource]) -> list[Resource]:
 
 
 def rescheduled(task: Resource, event: Event, plan: Resource, pathway: Pathway, now: datetime) -> Resource | None:
-    """The Task counted from the event's date; a period somebody chose by hand stays. None when nothing changes."""
+    """The Task counted from the event's date; a period somebody chose by hand stays. None when nothing changes.
+
+    The caller has seen that the event is not older than what the Task knows.
+    """
     wanted = activity(task.get("instantiatesUri", ""), plan, pathway)
     old, new = part(maker(task), "date"), anchor(event) or part(maker(task), "date")
-    if wanted is None or before(event.recorded, part(maker(task), "recorded")):
+    if wanted is None:
         return None
     if new == old and not before(part(maker(task), "recorded"), event.recorded):
         return None
