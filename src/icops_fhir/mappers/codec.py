@@ -10,8 +10,9 @@ The one law every codec obeys (tests/laws): decode(encode(decode(x))) == decode(
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 Node = dict[str, Any]
@@ -45,11 +46,13 @@ class Codec(NamedTuple):
     """decode(foreign, context) -> FHIR value or None; encode(FHIR value, context) -> foreign or None.
 
     reads   the (component, subcomponent), from 0, that decode looks at; None when it may look at any
+    paths   where each of them goes, for people to read
     """
 
     decode: Callable[[Any, Context], Any]
     encode: Callable[[Any, Context], Any]
     reads: frozenset[tuple[int, int]] | None = None
+    paths: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
 def plain(decode: Callable[[Any], Any], encode: Callable[[Any], Any]) -> Codec:

@@ -105,7 +105,11 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
         return rep or None
 
     free = all(when is None for *_, when in parts)
-    return Codec(decode, encode, frozenset(place for at, *_ in parts for place in at) if free else None)
+    paths: dict[tuple[int, int], str] = {}
+    for at, to, *_ in parts:
+        for place in at:
+            paths.setdefault(place, to.text)
+    return Codec(decode, encode, frozenset(paths) if free else None, paths)
 
 
 def _copy(value: Any) -> Any:

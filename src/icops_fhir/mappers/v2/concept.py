@@ -69,7 +69,8 @@ def concept(default: str = "") -> Codec:
             put(rep, 8, 0, value["text"])
         return rep or None
 
-    return Codec(decode, encode, frozenset((c, 0) for c in range(9)))
+    paths = {(at[i], 0): f"coding[{n}].{word}" for n, at in enumerate(_TRIPLETS) for i, word in enumerate(("code", "display", "system", "version"))}
+    return Codec(decode, encode, frozenset((c, 0) for c in range(9)), {**paths, (8, 0): "text"})
 
 
 @lru_cache(maxsize=256)
@@ -88,7 +89,7 @@ def one_coding(default: str) -> Codec:
         _put(rep, value, (0, 1, 98, 99), uri)
         return rep or None
 
-    return Codec(decode, encode, frozenset({(0, 0), (1, 0), (2, 0)}))
+    return Codec(decode, encode, frozenset({(0, 0), (1, 0), (2, 0)}), {(0, 0): "code", (1, 0): "display", (2, 0): "system"})
 
 
 @lru_cache(maxsize=256)

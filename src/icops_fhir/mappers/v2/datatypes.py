@@ -150,7 +150,7 @@ def referred(kind: str, by: Codec) -> Codec:
         found: Repetition | None = by.encode(target, context)
         return found
 
-    return Codec(decode, encode, by.reads)
+    return Codec(decode, encode, by.reads, {place: f"-> {kind}.{path}" for place, path in by.paths.items()})
 
 
 def _named(element: str, by: Codec) -> Codec:
@@ -164,7 +164,7 @@ def _named(element: str, by: Codec) -> Codec:
         items = resource.get(element)
         return by.encode(items[0], context) if isinstance(items, list) and items and isinstance(items[0], dict) else None
 
-    return Codec(decode, encode)
+    return Codec(decode, encode, None, {place: f"{element}[0].{path}" for place, path in by.paths.items()})
 
 
 _XCN_NAME = composite(
@@ -204,7 +204,8 @@ def _both(*codecs: Codec) -> Codec:
         return rep or None
 
     reads = [by.reads for by in codecs]
-    return Codec(decode, encode, None if None in reads else frozenset().union(*(r for r in reads if r is not None)))
+    paths = {place: path for by in codecs for place, path in by.paths.items()}
+    return Codec(decode, encode, None if None in reads else frozenset().union(*(r for r in reads if r is not None)), paths)
 
 
 # extended composite ID and name of a person: a Practitioner
@@ -225,7 +226,7 @@ def participant(role: str) -> Codec:
         found = XCN.decode(rep, context)
         return None if found is None else {"type": [{"coding": [{"system": uri, "code": role}]}], "individual": found}
 
-    return Codec(decode, lambda one, context: XCN.encode(one.get("individual"), context), XCN.reads)
+    return Codec(decode, lambda one, context: XCN.encode(one.get("individual"), context), XCN.reads, XCN.paths)
 
 
 def has_role(role: str) -> Any:

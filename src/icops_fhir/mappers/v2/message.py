@@ -297,6 +297,49 @@ class _Planned:
     line: str = ""
 
 
+@dataclass
+class Planned:
+    """One segment as a Bundle holds it: the leaves held on the MessageHeader, and those carried by its resources."""
+
+    mapped: bool
+    held: Leaves
+    carried: Leaves
+    owner: str
+
+
+def plan(bundle: Node) -> list[Planned]:
+    """The segments of a Bundle in order, for `explain`."""
+    header = _header(bundle)
+    about = _context_of(bundle, header, {}, DEFAULT)
+    owned: dict[int, dict[str, tuple[Leaves, dict[Place, str]]]] = {}
+    out = []
+    for one in _plan(bundle, header, about):
+        table = registry.segment(one.name) if one.name else None
+        found: Leaves = {}
+        if table is not None and one.nodes:
+            found, _ = _carried(table, one.nodes, owned, about)
+        root = table.aliases[table.root] if table is not None and table.root else None
+        out.append(Planned(bool(one.nodes), one.leaves, found, root.type if root else "MessageHeader"))
+    return out
+
+
+def _context_of(bundle: Node, header: Node, usual: dict[str, Any], site: Site) -> Context:
+    about = Context(
+        zone=usual.get("zone") or site.zone,
+        french=bool(usual.get("french")),
+        event=(header.get("eventCoding") or {}).get("code", ""),
+        namespaces=dict(site.namespaces),
+    )
+    for entry in bundle.get("entry", ()):
+        one = entry.get("resource")
+        if isinstance(one, dict):
+            about.resolve[f"{one.get('resourceType')}/{one.get('id')}"] = one
+            about.resolve[f"urn:uuid:{one.get('id')}"] = one
+            if entry.get("fullUrl"):
+                about.resolve[entry["fullUrl"]] = one
+    return about
+
+
 def _header(bundle: Node) -> Node:
     for entry in bundle.get("entry", ()):
         one = entry.get("resource") or {}
@@ -325,19 +368,7 @@ def encode(bundle: Node, site: Site = DEFAULT) -> bytes:
     header = _header(bundle)
     usual = next((_said(e) for e in header["extension"] if e.get("url") == carried.ENCODING), {})
     d = er7.delimiters(f"MSH{usual['field']}{usual.get('declared', '')}") if "field" in usual else er7.Delimiters()
-    about = Context(
-        zone=usual.get("zone") or site.zone,
-        french=bool(usual.get("french")),
-        event=(header.get("eventCoding") or {}).get("code", ""),
-        namespaces=dict(site.namespaces),
-    )
-    for entry in bundle.get("entry", ()):
-        one = entry.get("resource")
-        if isinstance(one, dict):
-            about.resolve[f"{one.get('resourceType')}/{one.get('id')}"] = one
-            about.resolve[f"urn:uuid:{one.get('id')}"] = one
-            if entry.get("fullUrl"):
-                about.resolve[entry["fullUrl"]] = one
+    about = _context_of(bundle, header, usual, site)
     owned: dict[int, dict[str, tuple[Leaves, dict[Place, str]]]] = {}
     plan = _plan(bundle, header, about)
     _append_fresh(bundle, plan, about)
