@@ -23,6 +23,7 @@ V3 = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
     ("http://unknown", None, "x", None),
     ("http://terminology.hl7.org/ValueSet/v3-ActEncounterCode", V3, "IMP", True),  # by descent in the code system
     ("http://terminology.hl7.org/ValueSet/v3-ActEncounterCode", V3, "CHAR", False),
+    ("http://terminology.hl7.org/ValueSet/v3-ActEncounterCode", V3, "_ActEncounterCode", False),  # descendent-of: not itself
     (f"{HL7}condition-clinical", "http://terminology.hl7.org/CodeSystem/condition-clinical", "recurrence", True),  # a nested concept
 ])  # fmt: skip
 def test_a_code_is_in_a_value_set_or_not_or_it_cannot_be_told(url, system, code, expected):
