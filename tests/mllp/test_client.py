@@ -175,6 +175,8 @@ def test_a_connection_closed_while_idle_is_opened_again_without_an_error() -> No
         ("NE|AL", ("AA",), "AA"),
         ("AL|AL", ("AA",), "AA"),  # a receiver that knows only the original mode
         ("NE|NE", (), ""),
+        ("AL|NE", ("CA", "AA"), "AA"),
+        ("NE|NE", ("AA",), "AA"),
     ],
 )
 def test_enhanced_mode_waits_for_what_the_message_asks(asks: str, answers: tuple[str, ...], expected: str) -> None:

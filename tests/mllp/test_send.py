@@ -87,6 +87,7 @@ def test_each_message_has_a_line_and_the_sum_is_said(tmp_path: Path) -> None:
 
 def test_all_accepted_is_zero_and_types_may_be_chosen_and_json_is_one_object_per_line(tmp_path: Path) -> None:
     (tmp_path / "a.hl7").write_bytes(message("1"))
+    (tmp_path / "c.hl7").write_bytes(b"no message, so no ADT")
     (tmp_path / "b.hl7").write_bytes(message("2").replace(b"ADT^A01^ADT_A01", b"ORU^R01"))
     out = io.StringIO()
     with running(Echo()) as port:

@@ -22,7 +22,7 @@ from icops_fhir.mappers.v2.frame import Block, Framer, wrap
 T = TypeVar("T")
 _ANSWER_LIMIT = 4 << 20
 _GRACE = 0.25
-"""How long an answer is waited for that comes only in some cases (MSH-15, MSH-16 = ER or SU)."""
+"""How long an answer is waited for that may or may not come (MSH-15, MSH-16 other than AL)."""
 
 
 class Client:
@@ -63,7 +63,7 @@ class Client:
         for asked in (commit, application):
             if asked == "AL":
                 answer = await self._answer(control_id)
-            elif asked in ("ER", "SU"):
+            else:  # ER and SU depend on the outcome; NE and "" are answered all the same by many
                 answer = await self._perhaps(control_id) or answer
             if answer.code and answer.code != "CA":  # a refusal, or an application answer: the last word
                 break

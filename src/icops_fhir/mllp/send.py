@@ -142,6 +142,8 @@ def send(
             try:
                 yield from items(path, wanted)
             except (OSError, FhirError) as error:
+                if wanted and isinstance(error, FhirError):
+                    continue  # it is no message, so not one of that type
                 report.unreadable += 1
                 print(json.dumps({"file": str(path), "code": "unreadable", "errors": [{"text": str(error)}]}) if json_lines else f"{path}  -  unreadable  {error}", file=out)
 
