@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address of the HTTP server (ICOPS_HOST)")
     serve.add_argument("--port", type=int, help="port of the HTTP server (ICOPS_PORT; 0: any free one)")
     serve.add_argument("--mllp-port", dest="mllp_port", type=int, help="port of the MLLP server (ICOPS_MLLP_PORT; 0: any free one, -1: none)")
-    serve.set_defaults(run=_later("app", "serve"))
+    serve.set_defaults(run=_later("commands.serve"))
 
     convert = commands.add_parser("convert", help="translate files: HL7 v2 to FHIR and back")
     convert.add_argument("--from", dest="source", choices=("hl7v2", "fhir"), required=True)
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     load = commands.add_parser("load", help="load FHIR resources and Bundles, into the running server or its database")
     load.add_argument("files", nargs="+", metavar="FILE|DIR")
-    load.set_defaults(run=_later("app", "load"))
+    load.set_defaults(run=_later("commands.load"))
     return parser
 
 
