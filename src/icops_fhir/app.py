@@ -6,13 +6,9 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +28,10 @@ from icops_fhir.interactions.request import Service
 from icops_fhir.mappers.v2.site import Site
 from icops_fhir.mllp import server as mllp
 from icops_fhir.mllp.connection import Wire
-from icops_fhir.rest import client, health, logs, openapi, server
+from icops_fhir.rest import client, health, openapi
 from icops_fhir.rest.metrics import Meter
 from icops_fhir.rest.routes import Fhir
-from icops_fhir.settings import Settings, SettingsError, read, refuse_unsafe
+from icops_fhir.settings import Settings, SettingsError
 from icops_fhir.store import engine
 from icops_fhir.store.clock import utc
 from icops_fhir.store.protocol import Store
@@ -45,7 +41,6 @@ from icops_fhir.workers import deliver, notify
 
 PREFIX = "/fhir"
 RESTART_SECONDS = 5.0
-LOAD_SECONDS = 120.0
 log = structlog.get_logger("icops.app")
 
 
@@ -94,10 +89,13 @@ def build(settings: Settings, *, store: Store | None = None) -> Application:
     meter = Meter()
     app = Application(title="icops-fhir", version=release(), lifespan=_lifespan if store is None else None, redoc_url=None)
     app.settings, app.state.meter = settings, meter
-    app.base = settings.base_url.rstrip("/") or f"http://{_host(settings)}:{settings.port}{PREFIX}"
+    app.base = settings.base_url.rstrip("/") or f"http://{host(settings)}:{settings.port}{PREFIX}"
     app.include_router(health.router(lambda: app.store, meter, settings.token))
 
     async def fhir(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":        # FHIR has none here
+            await send({"type": "websocket.close", "code": 1000})
+            return
         assert app.fhir is not None
         await app.fhir(scope, receive, send)
 
@@ -195,7 +193,7 @@ def _sites(settings: Settings) -> tuple[dict[str, Site], tuple[Route, ...]]:
 
 async def _load_example(app: Application) -> None:
     """The example pathway, before anyone is served; loading it again changes nothing."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=f"http://localhost{PREFIX}/", headers=_bearer(app.settings)) as web:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=f"http://localhost{PREFIX}/", headers=bearer(app.settings)) as web:
         for item in await client.load(web, sorted(_example().glob("*.json"))):
             if item.status >= 300:
                 raise SettingsError(f"--example: {item.name}: {item.status} {item.said}")
@@ -207,7 +205,8 @@ def _example() -> Path:
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "examples" / "pathway"
 
 
-def _bearer(settings: Settings) -> dict[str, str]:
+def bearer(settings: Settings) -> dict[str, str]:
+    """The header a client of this server sends."""
     return {"Authorization": f"Bearer {settings.token}"} if settings.token else {}
 
 
@@ -222,73 +221,6 @@ async def _kept(name: str, loop: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(RESTART_SECONDS)
 
 
-def serve(args: argparse.Namespace) -> int:
-    """`icops-fhir serve [--example --host --port --mllp-port]`"""
-    try:
-        settings = read(os.environ, **{name: getattr(args, name, None) for name in ("host", "port", "mllp_port")})
-        refuse_unsafe(settings)
-        listener = server.bind(settings.host, settings.port)
-    except SettingsError as error:
-        return _cannot(str(error))
-    except OSError as error:
-        return _cannot(f"{settings.host}:{settings.port}: {error.strerror}. Choose another with --port. / Choisissez-en un autre avec --port.")
-    logs.configure(settings.log_level)
-    app = build(replace(settings, port=listener.getsockname()[1]))
-    app.example = bool(getattr(args, "example", False))
-    started = server.run(app, listener, drain_seconds=settings.drain_seconds, opened=lambda: _say(app))
-    if app.refused is not None:
-        return _cannot(_both(app.refused))
-    return 0 if started else 1
-
-
-def load(args: argparse.Namespace) -> int:
-    """`icops-fhir load FILE|DIR…`: to the running server, else into its database, under the lock."""
-    settings = read(os.environ)
-    logs.configure("warning")
-    paths = [Path(name) for name in args.files]
-    try:
-        store = engine.open(settings.database_url)
-    except FhirError as error:
-        if error.issues[0].rule != "icops-store-locked":
-            return _cannot(_both(error))
-        sent = asyncio.run(_load(settings, paths, None))
-    else:
-        try:
-            sent = asyncio.run(_load(settings, paths, store))
-        finally:
-            store.close()
-    for item in sent:
-        print(f"{item.status}  {item.name}{'  ' + item.said if item.said else ''}")
-    return 0 if all(item.status < 300 for item in sent) else 1
-
-
-async def _load(settings: Settings, paths: list[Path], store: Store | None) -> list[client.Sent]:
-    transport = httpx.ASGITransport(app=build(settings, store=store)) if store is not None else None
-    place = f"http://{_host(settings)}:{settings.port}{PREFIX}/"
-    async with httpx.AsyncClient(transport=transport, base_url=place, headers=_bearer(settings), timeout=LOAD_SECONDS) as web:
-        return await client.load(web, paths)
-
-
-def _say(app: Application) -> None:
-    """The addresses, and three things to try."""
-    web = f"http://{_host(app.settings)}:{app.settings.port}"
-    mllp_place = "{}:{}".format(*app.mllp_address) if app.mllp_address else ""
-    print(f"FHIR   {web}{PREFIX}\nDocs   {web}/docs" + (f"\nMLLP   {mllp_place}" if mllp_place else ""), flush=True)
-    print(
-        f"\nTry / Essayez :\n"
-        f"  curl {web}{PREFIX}/metadata                    # what this server can do / ce que sait faire ce serveur\n"
-        f"  curl '{web}{PREFIX}/CarePlan?status=active'    # the active care plans / les parcours en cours\n"
-        f"  icops-fhir send {mllp_place or 'HOST:PORT'} examples/pathway   # a hospital stay / un séjour à l'hôpital\n", flush=True)
-
-
-def _host(settings: Settings) -> str:
+def host(settings: Settings) -> str:
+    """As an address writes it: IPv6 in brackets."""
     return f"[{settings.host}]" if ":" in settings.host else settings.host
-
-
-def _both(error: FhirError | SettingsError) -> str:
-    return "\n".join(f"{issue.diagnostics} / {issue.french}" for issue in error.issues) if isinstance(error, FhirError) else str(error)
-
-
-def _cannot(text: str) -> int:
-    print(text, file=sys.stderr)
-    return 1

@@ -33,7 +33,7 @@ async def app(scope, receive, send):
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), http="httptools", loop="uvloop", lifespan="off",
             access_log=False, log_level="error", server_header=False, proxy_headers=False)
 '''
-OURS = "import argparse, sys; from icops_fhir.app import serve; sys.exit(serve(argparse.Namespace(port=int(sys.argv[1]), mllp_port=-1)))"
+OURS = "import argparse, sys; from icops_fhir.commands.serve import run; sys.exit(run(argparse.Namespace(port=int(sys.argv[1]), mllp_port=-1)))"
 
 
 class Server(NamedTuple):

@@ -57,6 +57,7 @@ def test_a_body_over_the_limit_is_413_announced_or_not() -> None:
         assert rule(web.post("Patient", large)) == "icops-body-limit"
         chunked = web.run(web._client.request("POST", "Patient", content=parts(), headers={"Content-Type": "application/fhir+json"}))
         assert chunked.status_code == 413
+        assert rule(chunked) == "icops-body-limit"
 
 
 def test_a_bundle_over_the_limit_of_entries_is_413() -> None:

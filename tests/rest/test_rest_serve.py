@@ -15,8 +15,8 @@ from pathlib import Path
 
 import httpx
 
-SERVE = "import argparse, sys; from icops_fhir.app import serve; sys.exit(serve(argparse.Namespace(example=True, host=None, port={port}, mllp_port={mllp})))"
-LOAD = "import argparse, sys; from icops_fhir.app import load; sys.exit(load(argparse.Namespace(files=sys.argv[1:])))"
+SERVE = "import argparse, sys; from icops_fhir.commands.serve import run; sys.exit(run(argparse.Namespace(example=True, host=None, port={port}, mllp_port={mllp})))"
+LOAD = "import argparse, sys; from icops_fhir.commands.load import run; sys.exit(run(argparse.Namespace(files=sys.argv[1:])))"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "pathway"
 
 
