@@ -127,9 +127,9 @@ def comparison(how: str, low: str, high: str) -> Predicate:
         case "gt":
             return Predicate("x.high > ?", (high,))
         case "le":
-            return Predicate("(x.low < ? OR (x.low >= ? AND x.high <= ?))", (low, low, high))
+            return Predicate("(x.low < ? AND (x.low < ? OR x.high <= ?))", (high, low, high))
         case "ge":
-            return Predicate("(x.high > ? OR (x.low >= ? AND x.high <= ?))", (high, low, high))
+            return Predicate("(x.high > ? AND (x.high > ? OR x.low >= ?))", (low, high, low))
         case "sa":
             return Predicate("x.low >= ?", (high,))
         case "eb":
@@ -150,4 +150,6 @@ def asked(parameter: Parameter, text: str) -> tuple[str, str, str]:
 
 def where(parameter: Parameter, modifier: str, values: Sequence[str]) -> Condition:
     """Any of the comparisons."""
-    return Condition(TABLE, parameter.number, any_of(comparison(*asked(parameter, value)) for value in values), weight=5)
+    found = [asked(parameter, value) for value in values]
+    weight = 3 if all(how == "eq" for how, _, _ in found) else 6
+    return Condition(TABLE, parameter.number, any_of(comparison(*one) for one in found), weight=weight)

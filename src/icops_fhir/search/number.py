@@ -79,4 +79,4 @@ def asked(parameter: Parameter, text: str) -> tuple[str, Decimal]:
 
 def where(parameter: Parameter, modifier: str, values: Sequence[str]) -> Condition:
     """Any of the comparisons."""
-    return Condition(TABLE, parameter.number, any_of(comparison(*asked(parameter, value)) for value in values), weight=5)
+    return Condition(TABLE, parameter.number, any_of(comparison(*asked(parameter, value)) for value in values), weight=7)

@@ -64,4 +64,4 @@ def _one(parameter: Parameter, text: str) -> Predicate:
 
 def where(parameter: Parameter, modifier: str, values: Sequence[str]) -> Condition:
     """Any of the comparisons."""
-    return Condition(TABLE, parameter.number, any_of(_one(parameter, value) for value in values), weight=5)
+    return Condition(TABLE, parameter.number, any_of(_one(parameter, value) for value in values), weight=7)

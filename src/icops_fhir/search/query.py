@@ -24,6 +24,7 @@ COUNT, MOST = 50, 1000  # resources on a page: when nothing is asked, and at mos
 VALUES = 500  # alternatives in one parameter
 CONDITIONS = 50  # parameters in one search
 CURSOR = "_cursor"  # what the next link carries
+BY_EQUALITY = frozenset({"token", "reference"})  # their index leads straight to one resource
 
 
 class Statement(NamedTuple):
@@ -108,7 +109,9 @@ class Query:
         for condition in self.conditions:
             if condition is first:
                 continue
-            row = f"SELECT 1 FROM index_{condition.table} x WHERE x.pk = r.pk AND x.parameter = ?"  # noqa: S608
+            # the sign keeps a range from being read once per resource: the rows of the resource are few
+            sign = "" if condition.predicate is None or condition.table in BY_EQUALITY else "+"
+            row = f"SELECT 1 FROM index_{condition.table} x WHERE x.pk = r.pk AND {sign}x.parameter = ?"  # noqa: S608
             args.append(condition.parameter)
             if condition.predicate is not None:
                 row += f" AND {condition.predicate.sql}"

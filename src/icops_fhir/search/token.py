@@ -8,8 +8,11 @@ https://hl7.org/fhir/R4/search.html#token
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from icops_fhir.fhir.path import Compiler
+from icops_fhir.fhir.path_parser import parse
 from icops_fhir.search.condition import Condition, IndexRow, Predicate, any_of, split, unescape
 from icops_fhir.search.parameters import Parameter
 
@@ -55,5 +58,11 @@ def one(value: str) -> Predicate:
 
 def where(parameter: Parameter, modifier: str, values: Sequence[str]) -> Condition:
     """Any of the values; with :not, none of them (a resource without the element is found too)."""
-    weight = 1 if parameter.code == "identifier" else 4
-    return Condition(TABLE, parameter.number, any_of(map(one, values)), absent=modifier == "not", weight=weight)
+    return Condition(TABLE, parameter.number, any_of(map(one, values)), absent=modifier == "not", weight=_weight(parameter.expression, parameter.type))
+
+
+@lru_cache(maxsize=4096)
+def _weight(expression: str, type: str) -> int:
+    """Identifiers find few, statuses and flags find many."""
+    types = Compiler(expression, type).compile(parse(expression), None).types or ("boolean",)
+    return 1 if "Identifier" in types else 2 if "ContactPoint" in types else 6 if {"code", "boolean"}.issuperset(types) else 4
