@@ -194,6 +194,15 @@ def test_what_a_message_leaves_out_is_not_erased(house: House) -> None:
     assert "telecom" not in house.patient()
 
 
+def test_a_next_of_kin_loses_what_the_feed_deletes(house: House) -> None:
+    house.ok(adt("A28", extra=(NK1,)), adt("A31", "20260302080000", extra=(NK1.replace("^PRN^PH^^^^^^^^^0611111111", '""'),)))
+
+    relatives = house.find("RelatedPerson")
+    assert len(relatives) == 1
+    assert "telecom" not in relatives[0]
+    assert relatives[0]["address"]
+
+
 def test_a_client_that_puts_back_without_our_ids_does_not_make_a_double(house: House) -> None:
     house.ok(adt("A28", pid={"f13": PHONE + "~^NET^Internet^a@b.fr"}))
     patient = house.patient()

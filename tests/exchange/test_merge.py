@@ -11,6 +11,7 @@ from exchange.conftest import House
 from exchange.pam import INS_OID, OID, adt, ins, ipp
 from icops_fhir.exchange import keys
 from icops_fhir.fhir.json import canonical
+from icops_fhir.store.engine import prepare
 
 INS = "248026938311421"
 SYSTEM = f"urn:oid:{INS_OID}"
@@ -47,6 +48,18 @@ def test_a_merge_ends_one_file_and_everything_follows(house: House) -> None:
     assert house.find("Condition")[0]["subject"]["reference"] == new
     house.ok(adt("A02", "20260311080000", patient="P2", zbe="M2"))
     assert {e["subject"]["reference"] for e in house.find("Encounter")} == {new}
+
+
+def test_a_merge_is_followed_by_all_there_is(house: House) -> None:
+    house.ok(adt("A28", patient="P1"), adt("A28", patient="P2"))
+    old, new = (f"Patient/{everyone(house)[n]['id']}" for n in ("P2", "P1"))
+    tasks = [prepare({"resourceType": "Task", "status": "requested", "intent": "order", "for": {"reference": old}}) for _ in range(1100)]
+    house.store.submit(lambda tx: [tx.write(task) for task in tasks]).result()
+
+    house.ok(a40("P1", "P2"))
+
+    assert house.find("Task", subject=old) == []
+    assert len(house.find("Task", subject=new)) == 500
 
 
 def test_a_merge_said_twice_reversed_or_with_oneself_changes_nothing_more(house: House) -> None:
@@ -113,9 +126,12 @@ def test_a44_moves_the_dossier_with_its_encounters_and_tasks_and_nothing_else(ho
 
 
 def test_a44_before_the_stay_it_moves(house: House) -> None:
-    house.ok(a44("P2", "P1"), adt("A01", "20260301080000", patient="P1", zbe="M1"))
+    house.ok(a44("P2", "P1"), adt("A01", "20260301080000", patient="P1", zbe="M1", extra=("DG1|1||I50.0^Insuffisance^CIM10", "AL1|1|DA|^Pénicilline")))
 
-    assert house.venue()["subject"]["reference"] == f"Patient/{everyone(house)['P2']['id']}"
+    found = {n: f"Patient/{p['id']}" for n, p in everyone(house).items()}
+    assert house.venue()["subject"]["reference"] == found["P2"]
+    assert house.find("Condition")[0]["subject"]["reference"] == found["P2"]
+    assert house.find("AllergyIntolerance")[0]["patient"]["reference"] == found["P1"]
 
 
 def test_a47_changes_a_number_and_late_messages_still_find_their_patient(house: House) -> None:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from exchange.conftest import House
 from exchange.pam import adt
-from icops_fhir.exchange import movements
 from icops_fhir.exchange.movements import Movement, Statement, fold, from_json, heard, live, spread, to_json, voids
 from icops_fhir.fhir.json import canonical, dumps, loads
 
@@ -224,4 +223,21 @@ def test_an_identity_message_opens_no_stay(house: House) -> None:
     house.ok(adt("A28", pv1={"f2": "N", "f19": ""}), adt("A31", "20260302080000", pv1={"f2": "N", "f19": ""}))
 
     assert house.find("Encounter") == []
-    assert movements.STATUS["A01"] == "in-progress"
+
+
+def test_movements_that_nobody_numbered_are_no_encounters_of_their_own(house: House) -> None:
+    house.ok(adt("A01", pv1={}), adt("A08", "20260302080000", pv1={"f3": "4036"}))
+
+    assert house.movements() == []
+    assert house.venue()["location"]
+
+
+def test_a_visit_number_said_of_another_patient_is_another_stay(house: House) -> None:
+    house.ok(adt("A01", patient="P1", zbe="M1"))
+    answer = house.send(adt("A01", "20260302080000", patient="P2", zbe="M1"))
+    house.ok(adt("A03", "20260303080000", patient="P2", zbe="M2"))
+
+    assert b"icops-visit-of-another" in answer.body
+    assert {e["subject"]["reference"]: e["status"] for e in house.find("Encounter") if "partOf" not in e} == {
+        f"Patient/{house.patient('P1')['id']}": "in-progress", f"Patient/{house.patient('P2')['id']}": "finished",
+    }  # fmt: skip

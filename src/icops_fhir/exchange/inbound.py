@@ -30,6 +30,7 @@ from icops_fhir.store.protocol import Clock, Original, Store, Transaction
 MEDIA_TYPE = "x-application/hl7-v2+er7"
 BUSY = (429, 503, 507)  # not now: nothing is kept, the sender tries again
 ALWAYS, NEVER, ERRORS, SUCCESSES = "AL", "NE", "ER", "SU"  # table 0155
+PATIENCE = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 INLINE = 64 * 1024  # larger messages are translated in a thread
 
 Sites = Callable[[Message], Site]
@@ -78,10 +79,12 @@ class Inbound:
         except FhirError as error:
             if accept in (ALWAYS, ERRORS):
                 yield self._ack(received, "CE", error.issues)
+            elif application_ack in (ALWAYS, ERRORS):
+                yield self._ack(received, "AE", error.issues)
             return
         if accept in (ALWAYS, SUCCESSES):
             yield self._ack(received, "CA", ())
-        answer = await self._answer(received)
+        answer = await self._answer(received, PATIENCE)
         good = answer.code == "AA"
         if application_ack == ALWAYS or (application_ack == ERRORS and not good) or (application_ack == SUCCESSES and good):
             yield answer.body
@@ -130,17 +133,22 @@ class Inbound:
         except Exception as error:
             return replace(received, trouble=_trouble(error))
 
-    async def _answer(self, received: Received) -> Answer:
+    async def _answer(self, received: Received, patience: Sequence[float] = ()) -> Answer:
+        """`patience`: the pauses before another try while the store is busy; what was accepted is not given back."""
         if received.trouble is not None:
             return await self._bury(received, received.trouble)
-        try:
-            return await self.store.write(lambda tx: self._apply(tx, received))
-        except FhirError as error:
-            if error.status in BUSY:
-                return Answer("AE", self._ack(received, "AE", error.issues))
-            return await self._bury(received, error)
-        except Exception as error:
-            return await self._bury(received, _trouble(error))
+        for pause in (*patience, None):
+            try:
+                return await self.store.write(lambda tx: self._apply(tx, received))
+            except FhirError as error:
+                if error.status not in BUSY:
+                    return await self._bury(received, error)
+                if pause is None:
+                    return Answer("AE", self._ack(received, "AE", error.issues))
+                await asyncio.sleep(pause)
+            except Exception as error:
+                return await self._bury(received, _trouble(error))
+        raise AssertionError("the last try answers")
 
     def _apply(self, tx: Transaction, received: Received) -> Answer:
         before = _answered(tx, received.key)

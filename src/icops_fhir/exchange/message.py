@@ -29,12 +29,13 @@ from icops_fhir.fhir.issue import Issue
 from icops_fhir.fhir.json import Resource
 from icops_fhir.mappers import registry
 from icops_fhir.mappers.v2 import er7
-from icops_fhir.mappers.v2.er7 import Message
+from icops_fhir.mappers.v2.er7 import NULL, Message, Segment
 from icops_fhir.mappers.v2.site import Site
 
 EVENTS = frozenset(
     [f"A{n:02d}" for n in (*range(1, 17), 21, 22, *range(24, 29), 31, 32, 33, 37, 38, 40, 44, 47, *range(52, 56))] + ["Z99"]
 )
+NK1 = {4: "address@NK1-4", 5: "telecom@NK1-5", 6: "telecom@NK1-6"}
 APART = ("Patient", "Encounter", "Account", "CareTeam", "Provenance", "Bundle", "Binary")
 
 
@@ -65,7 +66,7 @@ def apply(work: Work, message: Message, site: Site, bundle: Resource, received: 
     elif message.event in ("A24", "A37"):
         merge.linked(work, message, site)
     stay = _stay(work, message, site, entries, known, subject, received, original)
-    _statements(work, message, entries, known, stay.patient or subject)
+    _statements(work, message, entries, known, subject, stay.patient or subject)
     targets = [f"{v.type}/{v.id}" for v in work.flush()]
     targets += react(work, message, site, stay, subject)
     _trace(work, entries, known, targets, original, received)
@@ -86,7 +87,8 @@ def _report(work: Work, message: Message) -> None:
 
 def _people(work: Work, bundle: Resource, entries: list[tuple[str, Resource]], known: dict[str, str]) -> None:
     """People, organizations and places, found or made; roles last, since they point to the others."""
-    used, sender = resolve.used(bundle), resolve.sender(bundle)
+    sender = resolve.sender(bundle)
+    used = resolve.used(entries, sender)
     named = [(url, r) for url, r in entries if url in used]
     patient = demographics.scope(work, entries)
     for url, resource in resolve.ranked(named, (*resolve.SHARED, *resolve.ROLES)):
@@ -121,23 +123,38 @@ def _stay(
     return venue.apply(work, message, said, where, resolve.pointed(account[1], known) if account else None)
 
 
-def _statements(work: Work, message: Message, entries: list[tuple[str, Resource]], known: dict[str, str], patient: str) -> None:
-    """What the message says about the patient: the same thing again is the same resource, upserted."""
+def _statements(
+    work: Work, message: Message, entries: list[tuple[str, Resource]], known: dict[str, str], patient: str, stay: str
+) -> None:
+    """What the message says about the patient: the same thing again is the same resource, upserted.
+
+    What is said of a stay is its patient's, although the dossier may have been moved since (A44).
+    """
+    moved = {url: stay if reference == patient else reference for url, reference in known.items()}
     seen: Counter[str] = Counter()
     rest = [(url, r) for url, r in entries if r["resourceType"] not in (*APART, *resolve.SHARED, *resolve.ROLES) or provenance.apart(r)]
-    pointed = [(url, resolve.pointed(r, known)) for url, r in rest]
+    pointed = [(url, resolve.pointed(r, moved if "encounter" in r else known)) for url, r in rest]
     for url, resource in pointed:
         reference = resolve.personal(work, resource, patient, 0)
         seen[reference] += 1
         known[url] = reference if seen[reference] == 1 else resolve.personal(work, resource, patient, seen[reference])
+    relatives = message.named("NK1")
     for url, resource in rest:
-        units = feed.units(resolve.pointed(resource, known))
+        moved[url] = known[url]
+        units = feed.units(resolve.pointed(resource, {**known, **moved} if "encounter" in resource else known))
+        if resource["resourceType"] == "RelatedPerson":
+            units |= _deleted(relatives.pop(0)) if relatives else {}
         if resource["resourceType"] == "Consent":  # an answer replaces the last one whole: "not collected" is no refusal
             units = {**{unit: feed.nothing(value) for unit, (_, value) in work.sent(known[url]).items()}, **units}
         work.say(known[url], units, patient)
     for url, resource in entries:
         if resource["resourceType"] == "CareTeam":
             known[url] = care_team.apply(work, message, resolve.pointed(resource, known), patient)
+
+
+def _deleted(relative: Segment) -> feed.Units:
+    """The fields of an NK1 that `""` empties."""
+    return {unit: None for field, unit in NK1.items() if (said := relative.repetitions(field)) and all(r.get("1") == NULL for r in said)}
 
 
 def react(work: Work, message: Message, site: Site, stay: venue.Stay, patient: str) -> list[str]:

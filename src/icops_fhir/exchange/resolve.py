@@ -11,7 +11,6 @@ from typing import Any
 from icops_fhir.exchange import feed, identity
 from icops_fhir.exchange.work import Work
 from icops_fhir.fhir.json import Resource, canonical
-from icops_fhir.fhir.reference import walk
 from icops_fhir.mappers.v2.codes import BASE
 
 SHARED = ("Organization", "Location", "Practitioner", "Device", "HealthcareService")  # of everyone: found by identifier
@@ -51,9 +50,9 @@ def _machine(item: Any) -> bool:
 
 
 def entries(bundle: Resource) -> list[tuple[str, Resource]]:
-    """(fullUrl, resource) of the Bundle, without what only concerns the message."""
+    """(fullUrl, resource) of the Bundle, clean, without what only concerns the message."""
     found = [(str(e.get("fullUrl", "")), e["resource"]) for e in bundle.get("entry", ()) if "resource" in e]
-    return [(url, r) for url, r in found if r["resourceType"] not in ("MessageHeader", "OperationOutcome", "Parameters")]
+    return [(url, clean(r)) for url, r in found if r["resourceType"] not in ("MessageHeader", "OperationOutcome", "Parameters")]
 
 
 def pointed(resource: Resource, known: Mapping[str, str]) -> Resource:
@@ -75,20 +74,30 @@ def _identifiers(resource: Resource) -> list[Resource]:
     return [i for i in (found if isinstance(found, list) else [found]) if isinstance(i, dict)]
 
 
-def used(bundle: Resource) -> set[str]:
+def used(found: Iterable[tuple[str, Resource]], sent_by: str) -> set[str]:
     """What the resources that are kept point to: the receiver of the message, say, is named by its header alone."""
-    found = {element["reference"] for _, resource in entries(bundle) for element, _ in walk(resource)}
-    header = _header(bundle)
-    return found | {str(header.get("sender", {}).get("reference", ""))}
+    out = {sent_by}
+    for _, resource in found:
+        _collect(resource, out)
+    return out
+
+
+def _collect(node: Any, out: set[str]) -> None:
+    if isinstance(node, dict):
+        for name, child in node.items():
+            if isinstance(child, (dict, list)):
+                _collect(child, out)
+            elif name == "reference":
+                out.add(child)
+    elif isinstance(node, list):
+        for child in node:
+            _collect(child, out)
 
 
 def sender(bundle: Resource) -> str:
     """The fullUrl of the organization that sent the message."""
-    return str(_header(bundle).get("sender", {}).get("reference", ""))
-
-
-def _header(bundle: Resource) -> Resource:
-    return next((e["resource"] for e in bundle.get("entry", ()) if e.get("resource", {}).get("resourceType") == "MessageHeader"), {})
+    header: Resource = next((e["resource"] for e in bundle.get("entry", ()) if e.get("resource", {}).get("resourceType") == "MessageHeader"), {})
+    return str(header.get("sender", {}).get("reference", ""))
 
 
 def shared(work: Work, resource: Resource, patient: str) -> str:
@@ -125,7 +134,7 @@ def _authority(item: Resource) -> str:
 
 def _said(resource: Resource) -> str:
     names = ("identifier", "name", "code", "type", "position", "partOf", "specialty", "alias", "managingOrganization", "physicalType")
-    return canonical({name: feed.bare(clean(resource[name])) for name in names if name in resource}).decode()
+    return canonical({name: feed.bare(resource[name]) for name in names if name in resource}).decode()
 
 
 def located(work: Work, type_: str, identifiers: list[Resource], *parts: str) -> str:

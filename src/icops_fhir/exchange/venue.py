@@ -12,6 +12,7 @@ from icops_fhir.exchange import feed, identity, keys, movements, patients, state
 from icops_fhir.exchange.movements import DOSSIER, INSERT, VENUE, Movement, Statement
 from icops_fhir.exchange.resolve import located
 from icops_fhir.exchange.work import Work
+from icops_fhir.fhir.issue import Issue
 from icops_fhir.fhir.json import Resource, dumps, loads
 from icops_fhir.mappers.v2.er7 import Message
 
@@ -59,7 +60,12 @@ def place(work: Work, message: Message, at: str, patient: str, venue: Resource, 
     """The place of a message, its venue known from now on."""
     name, dossier = named(venue, account, patient, message, work.sender)
     whose = owner(work, dossier, patient)
-    encounter = _venue(work, name, dossier, whose, venue)
+    taken = work.tx.record(keys.VENUE, name)
+    if taken is not None and owner(work, taken.owner, loads(taken.body)["patient"]) != whose:
+        name = f"{name}|{whose}"  # only A44 moves a stay: another patient's, said with the same number, is another stay
+        work.issues.append(Issue("warning", "conflict", "this visit number is another patient's: a stay of its own was made.", ("PV1-19",),
+                                 rule="icops-visit-of-another", french="ce numéro de venue est celui d'un autre patient : un séjour distinct est créé."))  # fmt: skip
+    encounter = _venue(work, name, dossier, whose, venue if taken is None else {})
     number = statement.key(message) or f"{message.event}/{at}^{work.sender}^"
     return Place(
         name, dossier, whose, encounter, number,
@@ -112,7 +118,7 @@ def write(work: Work, name: str, changed: set[str]) -> None:
         units["period"] = {"period": period}
     work.settle(encounter, units, patient)
     for m in mine:
-        if m.key in changed and m.inserted:
+        if m.key in changed and m.inserted and m.own:
             _movement(work, m, encounter, patient, movements.live(m, voided))
 
 

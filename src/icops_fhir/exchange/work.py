@@ -84,10 +84,15 @@ class Work:
         return self.get(reference) or {"resourceType": type_, "id": id_, **(seed or {})}
 
     def search(self, type_: str, *parameters: tuple[str, str]) -> list[Resource]:
-        """The resources found, as this message leaves them."""
-        found = self.tx.search(parse(type_, [*parameters, ("_count", str(BATCH))], strict=True))
-        out = [self.get(f"{version.type}/{version.id}") for version in found.versions]
-        return [resource for resource in out if resource is not None]
+        """The resources found, all of them, as this message leaves them."""
+        query = parse(type_, [*parameters, ("_count", str(BATCH))], strict=True)
+        out: list[Resource] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self.tx.search(query.at(cursor) if cursor else query)
+            out += [resource for v in page.versions if (resource := self.get(f"{v.type}/{v.id}")) is not None]
+            cursor = page.next
+        return out
 
     def identified(self, type_: str, identifier: Resource) -> list[Resource]:
         """The resources that have this identifier, of the same authority; none when it names none."""
