@@ -20,8 +20,8 @@ VERSION = ("2.5", "FRA", "2.11")
 STRUCTURES = {"A31": "ADT_A05", "A03": "ADT_A03", "Z99": "ADT_A01"}
 IDENTITY = ("MSH", "EVN", "PID", "PD1", "ROL", "NK1", "PV1", "ZFA", "ZFD", "ZFS")
 """Segments of ITI-30 that say who the patient is; ROL only before the PV1."""
-FEEDS_OWN = ("MSH", "EVN")
-"""Segments that a route writes itself."""
+OURS = ("MSH", "EVN")
+"""Segments that say nothing of the patient: MSH is the route's; so is EVN where we declare a movement."""
 _SAME = (("PV1", 44), ("PV1", 45))
 """Times of the visit that are the movement's (ZBE-2) where they were before the edit."""
 
@@ -76,7 +76,10 @@ class Lines:
 
 
 def a31(raw: bytes, envelope: Envelope, allowed: Callable[[str], bool]) -> bytes:
-    """A snapshot of the identity: of a movement message, only what says who the patient is."""
+    """A snapshot of the identity: of a movement message, only what says who the patient is.
+
+    It differs from the feed's words in what was edited and in MSH: EVN stays (EVN-1 aside), MSH-7 tells which is newer.
+    """
     message = er7.parse(raw)
     out = Lines(message)
     if message.event not in ("A28", "A31"):
@@ -119,7 +122,7 @@ def a03(raw: bytes, envelope: Envelope, number: str, allowed: Callable[[str], bo
 def same(one: bytes, other: bytes) -> bool:
     """Whether two messages say the same, whoever sends them."""
     left, right = (Lines(er7.parse(raw)).lines for raw in (one, other))
-    return [line for line in left if line[:3] not in FEEDS_OWN] == [line for line in right if line[:3] not in FEEDS_OWN]
+    return [line for line in left if line[:3] not in OURS] == [line for line in right if line[:3] not in OURS]
 
 
 def ins(raw: bytes) -> set[str]:
@@ -155,7 +158,10 @@ def _sealed(out: Lines, envelope: Envelope, allowed: Callable[[str], bool]) -> b
     named = bool(out.get("EVN", 1))
     if out.first("EVN") < 0:
         out.lines.insert(out.first("MSH") + 1, "EVN")
-    out.lines[out.first("EVN")] = out.d.field.join(["EVN", event if named else "", written])
+    if event == "A31" and out.get("EVN", 2):
+        out.put("EVN", 1, event if named else "")
+    else:
+        out.lines[out.first("EVN")] = out.d.field.join(["EVN", event if named else "", written])
     return _bytes(out, declared)
 
 
