@@ -46,7 +46,7 @@ def _extractors(type: str) -> tuple[dict[str, tuple[Extractor, ...]], tuple[Extr
             if compiled.types == () or _other_type(branch, type):
                 continue
             extractor = (compiled.run, kind.rows, parameter.number, present)
-            top = _top(branch, type)
+            top = _top(branch, type, compiled.types)
             for name in top or ():
                 placed.setdefault(name, []).append(extractor)
             if top is None:
@@ -84,13 +84,18 @@ def _other_type(node: Node, type: str) -> bool:
     return bool(spine) and spine[0].name[0].isupper() and spine[0].name not in elements.ancestors(type)
 
 
-def _top(node: Node, type: str) -> tuple[str, ...] | None:
+def _top(node: Node, type: str, types: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """The JSON members the path can start with; None when that cannot be told."""
     spine = _spine(node)
-    if len(spine) < 2 or spine[0].name not in elements.ancestors(type) or spine[1].of != spine[0]:
+    if not spine or spine[0].name not in elements.ancestors(type):
         return None
-    found = elements.element(type, spine[1].name)
-    return tuple(key.name for key in found.keys) if found else None
+    if isinstance(node, Call) and node.name == "extension" and node.of == spine[0]:
+        return ("extension",)
+    if len(spine) < 2 or spine[1].of != spine[0] or (found := elements.element(type, spine[1].name)) is None:
+        return None
+    cast = node.operator == "as" if isinstance(node, Operation) else isinstance(node, Call) and node.name in ("as", "ofType")
+    chosen = [key.name for key in found.keys if key.type in (types or ())] if cast and len(spine) == 2 else []
+    return tuple(chosen or (key.name for key in found.keys))
 
 
 def rows(resource: dict[str, Any]) -> tuple[IndexRow, ...]:
