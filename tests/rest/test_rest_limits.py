@@ -10,7 +10,7 @@ import pytest
 from rest_kit import Web, open_web, patient, rule
 
 from icops_fhir.interactions import batch
-from icops_fhir.rest import routes
+from icops_fhir.rest import body
 
 
 def test_more_requests_than_the_limit_are_told_to_come_back() -> None:
@@ -49,7 +49,7 @@ def test_a_full_queue_of_writes_is_429_and_the_server_goes_on() -> None:
 
 
 def test_a_body_that_does_not_come_is_408(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.05)
 
     async def slow() -> Any:
         yield b"{"

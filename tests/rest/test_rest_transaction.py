@@ -111,6 +111,16 @@ def test_two_entries_that_write_one_resource_are_refused_both_named(web: Web) ->
         assert response.json()["issue"][0]["expression"] == ["Bundle.entry[0]", "Bundle.entry[1]"]
 
 
+def test_a_resource_that_a_condition_found_is_not_deleted_beside_it(web: Web) -> None:
+    body = patient(id="known", identifier=[{"system": "urn:x", "value": "1"}])
+    web.put("Patient/known", body)
+    response = web.post("", bundle(entry("POST", "Patient", body, ONE, ifNoneExist="identifier=urn:x|1"), entry("DELETE", "Patient/known")))
+
+    assert response.status_code == 400
+    assert rule(response) == "icops-transaction-overlap"
+    assert web.get("Patient/known").status_code == 200
+
+
 def test_a_conditional_reference_is_resolved_or_the_place_of_the_failure_is_said(web: Web) -> None:
     web.put("Patient/known", patient(id="known", identifier=[{"system": "urn:x", "value": "1"}]))
     good = web.post("", bundle(entry("POST", "Task", task("Patient?identifier=urn:x|1"))))

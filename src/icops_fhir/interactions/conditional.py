@@ -14,7 +14,7 @@ from icops_fhir.fhir.reference import walk
 from icops_fhir.interactions.content import known_type
 from icops_fhir.interactions.request import Request, Resource
 from icops_fhir.search.query import Query, parse
-from icops_fhir.store.protocol import Reader
+from icops_fhir.store.protocol import Reader, Version
 
 # "POST Patient?identifier=…" or the text of a conditional reference → the id found, "" when nothing matches
 Matches = dict[str, str]
@@ -85,8 +85,8 @@ def _condition(method: str, type_: str, params: tuple[tuple[str, str], ...]) -> 
     return Condition(key, parse(type_, [*asked, ("_count", "2")], strict=True))
 
 
-def _ids(found: list[object]) -> str:
-    return ", ".join(f"{getattr(version, 'type', '')}/{getattr(version, 'id', '')}" for version in found[:2])
+def _ids(found: list[Version]) -> str:
+    return ", ".join(f"{version.type}/{version.id}" for version in found[:2])
 
 
 def _refused(code: str, english: str, french: str, status: int) -> FhirError:

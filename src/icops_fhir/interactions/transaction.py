@@ -11,45 +11,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from icops_fhir.fhir.bundle import rewrite
 from icops_fhir.interactions import conditional, entry_error
 from icops_fhir.interactions.answers import created, deleted, found, updated
-from icops_fhir.interactions.conditional import Condition, Matches
-from icops_fhir.interactions.content import ID, taken
+from icops_fhir.interactions.conditional import Matches
+from icops_fhir.interactions.content import taken
+from icops_fhir.interactions.draft import Draft, Step, drafted
 from icops_fhir.interactions.identity import guarded, put
-from icops_fhir.interactions.registry import Interaction, find, of_entry, path_of
-from icops_fhir.interactions.request import Answer, Request, Resource, Service, expected, new_id
-from icops_fhir.store.engine import prepare
-from icops_fhir.store.protocol import Prepared, Reader, Transaction
+from icops_fhir.interactions.registry import find, of_entry, path_of
+from icops_fhir.interactions.request import Answer, Request, Resource, Service, expected
+from icops_fhir.store.protocol import Reader, Transaction
 
 T = TypeVar("T")
 ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3, "HEAD": 3}
+WRITES = frozenset({"create", "update", "delete"})
 IN_LOOP = 20        # entries prepared in the event loop; more of them go to a thread
-
-
-@dataclass(slots=True)
-class Step:
-    """One entry: what is asked, the condition that names its target, the id it gets when it creates."""
-
-    request: Request
-    interaction: Interaction | None = None
-    condition: Condition | None = None
-    resource: Resource | None = None
-    new_id: str = field(default_factory=new_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The entries made ready for one set of matches."""
-
-    matches: Matches
-    targets: tuple[str, ...]                                 # "Patient/1" per entry, "" for a GET
-    existing: frozenset[int]                                 # entries whose conditional create found its resource
-    prepared: tuple[tuple[Prepared, Resource] | None, ...]
 
 
 async def transaction(service: Service, request: Request, entries: list[Resource]) -> list[Answer]:
@@ -59,7 +37,7 @@ async def transaction(service: Service, request: Request, entries: list[Resource
         with entry_error.named(number):
             asked = of_entry(entry, request)
             interaction, asked = find(path_of(entry, request.base), asked)
-            if asked.method not in ORDER or interaction.shape in ("system", "metadata", "operation") or (asked.method in ("GET", "HEAD") and interaction.inside is None):
+            if asked.method not in ORDER or (interaction.inside is None and interaction.code not in WRITES):
                 raise entry_error.refused("not-supported", "is not possible in a transaction", "n'est pas possible dans une transaction")
             steps.append(Step(asked, interaction))
     return await _perform(service, steps, numbered=True)
@@ -77,13 +55,13 @@ async def _perform(service: Service, steps: list[Step], *, numbered: bool) -> li
     references = conditional.in_references([step.resource for step in steps])
     asking = bool(references) or any(step.condition for step in steps)
     matches = await service.store.read(lambda reader: _match(reader, steps, references, name)) if asking else {}
-    ready = partial(_draft, steps, matches, name)
+    ready = partial(drafted, steps, matches, name)
     draft = await _aside(ready, len(steps))
 
     def job(tx: Transaction) -> list[Answer]:
         now = draft
         if draft.matches and (again := _match(tx, steps, references, name)) != draft.matches:
-            now = _draft(steps, again, name)
+            now = drafted(steps, again, name)
         answers = _write(service, tx, steps, now, name)
         _still_one(tx, steps, now, name)
         return answers
@@ -116,68 +94,6 @@ def _match(reader: Reader, steps: list[Step], references: dict[str, str], name: 
     for text, where in references.items():
         found[text] = conditional.referenced(reader, text, where)
     return found
-
-
-def _draft(steps: list[Step], matches: Matches, name: entry_error.Namer) -> Draft:
-    """Targets, then references rewritten to them, then bytes and index rows."""
-    targets: list[str] = []
-    existing: set[int] = set()
-    creating: dict[str, str] = {}           # a condition that matched nothing → the id it will have
-    for number, step in enumerate(steps):
-        request, condition = step.request, step.condition
-        match_ = matches.get(condition.key, "") if condition else ""
-        if request.method in ("GET", "HEAD"):
-            targets.append("")
-        elif condition is None:
-            targets.append(f"{request.type}/{request.id or step.new_id}")
-        elif match_:
-            targets.append(f"{request.type}/{match_}")
-            if request.method == "POST":
-                existing.add(number)
-        elif request.method == "POST" and condition.key in creating:
-            targets.append(creating[condition.key])
-            existing.add(number)
-        elif request.method == "DELETE":
-            targets.append("")
-        else:
-            own = (step.resource or {}).get("id", "") if request.method == "PUT" else ""
-            if own and not ID.fullmatch(str(own)):
-                own = ""
-            targets.append(f"{request.type}/{own or step.new_id}")
-            creating[condition.key] = targets[-1]
-    _refuse_overlap(steps, targets, existing)
-    mapping = {text: f"{text.partition('?')[0]}/{id_}" for text, id_ in matches.items() if not text.startswith(("POST ", "PUT ", "DELETE "))}
-    for step, target in zip(steps, targets, strict=True):
-        if step.request.full_url and target and step.request.method in ("POST", "PUT"):
-            mapping.update(_aliases(step.request, target))
-    prepared: list[tuple[Prepared, Resource] | None] = []
-    for number, (step, target) in enumerate(zip(steps, targets, strict=True)):
-        if step.resource is None or number in existing:
-            prepared.append(None)
-            continue
-        with name(number):
-            resource = rewrite(step.resource, mapping) if mapping else step.resource
-            prepared.append((prepare(resource, id=target.partition("/")[2]), resource))
-    return Draft(matches, tuple(targets), frozenset(existing), tuple(prepared))
-
-
-def _aliases(request: Request, target: str) -> dict[str, str]:
-    """How other entries may call this one: its fullUrl, and for a create also the Type/id inside that url."""
-    url = request.full_url
-    names = {url: target}
-    if request.method == "POST" and url.startswith("http"):
-        parts = url.rstrip("/").split("/")
-        if len(parts) > 2 and parts[-2] == request.type:
-            names["/".join(parts[-2:])] = target
-    return names
-
-
-def _refuse_overlap(steps: list[Step], targets: list[str], existing: set[int]) -> None:
-    """No two entries may write the same resource: https://hl7.org/fhir/R4/http.html#trules"""
-    first: dict[str, int] = {}
-    for number, target in enumerate(targets):
-        if target and number not in existing and first.setdefault(target, number) != number:
-            raise entry_error.overlap(first[target], number, target)
 
 
 def _write(service: Service, tx: Transaction, steps: list[Step], draft: Draft, name: entry_error.Namer) -> list[Answer]:

@@ -15,7 +15,6 @@ import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
-from urllib.parse import parse_qsl
 
 import structlog
 
@@ -25,6 +24,7 @@ from icops_fhir.interactions.registry import NotAllowed, find
 from icops_fhir.interactions.request import Answer, Request, Service, etag, http_date, with_
 from icops_fhir.rest import errors, negotiation
 from icops_fhir.rest.auth import authorized, unauthorized
+from icops_fhir.rest.body import Gone, pairs, read_body
 from icops_fhir.rest.metrics import Meter
 from icops_fhir.store.protocol import MISS
 
@@ -39,7 +39,6 @@ ANONYMOUS = frozenset({"metadata"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 CONTROL = frozenset({"_format", "_pretty"})
-BODY_SECONDS = 60.0          # time a client has to send its body
 ASIDE = 256 << 10            # a body larger than this is read in a thread
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,64}").fullmatch
 
@@ -107,7 +106,7 @@ class Fhir:
             extra = _refusal_headers(error)
         except asyncio.CancelledError:
             raise
-        except _Gone:
+        except Gone:
             return
         except Exception as error:
             answer = errors.answer(errors.unforeseen(error, request_id.decode()), language)
@@ -121,7 +120,7 @@ class Fhir:
 
     def _request(self, scope: Scope, headers: Headers, language: str) -> Request:
         """The HTTP request as the interactions know it."""
-        params = tuple(_pairs(scope["query_string"]))
+        params = tuple(pairs(scope["query_string"]))
         format_ = next((value for name, value in params if name == "_format"), None)
         if "$" not in scope["path"]:      # an operation may answer in a format of its own
             negotiation.check_accept(headers.get(b"accept", b""), format_)
@@ -156,7 +155,7 @@ class Fhir:
         body = await read_body(receive, headers, self.body_limit)
         fields: dict[str, Any] = {"body": body}
         if shape == "type-search":
-            fields["params"] = (*request.params, *(pair for pair in _pairs(body) if pair[0] not in CONTROL))
+            fields["params"] = (*request.params, *(pair for pair in pairs(body) if pair[0] not in CONTROL))
         elif not foreign and (body or shape != "operation"):
             fields["resource"] = await asyncio.to_thread(loads, body, self.body_limit) if len(body) > ASIDE else loads(body, self.body_limit)
         return with_(request, **fields)
@@ -174,33 +173,6 @@ class Fhir:
             case _:
                 return answer
         return Answer(answer.status, body, answer.version, answer.location, answer.media_type, answer.issues)
-
-
-class _Gone(Exception):
-    """The client went away while sending."""
-
-
-async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """The whole body; 413 as soon as it is known to be larger than the limit, 408 when it does not come."""
-    announced = headers.get(b"content-length", b"")
-    if announced.isdigit() and int(announced) > limit:
-        raise _too_large(limit)
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _Gone
-                part = message.get("body", b"")
-                size += len(part)
-                if size > limit:
-                    raise _too_large(limit)
-                parts.append(part)
-                if not message.get("more_body"):
-                    return parts[0] if len(parts) == 1 else b"".join(parts)
-    except TimeoutError:
-        raise errors.refused(408, "timeout", "icops-body-time", "The body did not arrive in time.", "Le corps n'est pas arrivé à temps.") from None
 
 
 async def _send(send: Send, answer: Answer, request_id: bytes, base: str, extra: list[tuple[bytes, bytes]], *, head: bool) -> None:
@@ -229,16 +201,3 @@ def _refusal_headers(error: FhirError) -> list[tuple[bytes, bytes]]:
         case 429 | 503:
             return [(b"retry-after", b"1")]
     return []
-
-
-def _pairs(raw: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=500, errors="strict") if raw else []
-    except ValueError as error:
-        raise errors.refused(400, "structure", "icops-parameters", "The parameters must be UTF-8 and at most 500.",
-                             "Les paramètres doivent être en UTF-8 et au plus 500.") from error
-
-
-def _too_large(limit: int) -> FhirError:
-    return errors.refused(413, "too-long", "icops-body-limit", f"The body is larger than {limit} bytes (ICOPS_BODY_LIMIT).",
-                          f"Le corps dépasse {limit} octets (ICOPS_BODY_LIMIT).")
