@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from icops_fhir.interactions.address import SHAPES
 from icops_fhir.interactions.content import types
-from icops_fhir.interactions.registry import SHAPES, Interaction, interactions
+from icops_fhir.interactions.registry import Interaction, interactions
 from icops_fhir.operations.registry import Operation, operations
 
 MEDIA = "application/fhir+json"

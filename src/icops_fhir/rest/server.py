@@ -65,7 +65,7 @@ def run(application: Any, listener: socket.socket, *, drain_seconds: float, open
         proxy_headers=False, backlog=BACKLOG, timeout_keep_alive=75, timeout_graceful_shutdown=max(1, int(drain_seconds)),
     )
     server = _Server(config)
-    server.opened = opened     # type: ignore[method-assign]
+    server.opened = opened
     with contextlib.suppress(SystemExit, KeyboardInterrupt):
         server.run(sockets=[listener])
     return server.started
