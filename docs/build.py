@@ -39,7 +39,8 @@ def command_line() -> str:
             elif not isinstance(action, argparse._HelpAction):
                 name = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.metavar or action.dest.upper()}`"
                 choices = f" ({', '.join(map(str, action.choices))})" if action.choices else ""
-                rows.append(f"| {name} | {(action.help or '').replace('%%', '%')}{choices} |".replace("  ", " "))
+                cells = (name, f"{action.help or ''}{choices}".strip())
+                rows.append("| " + " | ".join(cell.replace("%%", "%").replace("|", "\\|") for cell in cells) + " |")
         if rows:
             yield "| | |\n|---|---|\n" + "\n".join(rows) + "\n"
         for child in children:
