@@ -384,3 +384,12 @@ def test_without_zbe_a_cancellation_takes_back_what_was_said_before_it():
     assert opened(arrive(was, cancel, second)) >= RETURN
     assert react(cancel, arrive(was, cancel, second), NOW) == []
     assert react(replace(cancel, movement="A03/V2/*^GAM^CHU^"), was, NOW) == []
+
+
+def test_an_emergency_corrected_to_a_consultation_is_taken_back():
+    before = example()
+    now = arrive(before, EMERGENCY, amended(EMERGENCY, 2, patient_class="O"))
+
+    assert opened(now) == set()
+    assert homes(now) == homes(before)
+    assert len([n for n in now.communications if c.COUNTER in c.codes(n)]) == 3

@@ -1,6 +1,7 @@
 """A movement corrected (Z99): untouched Tasks are moved to the new date, takers are told, no second set is made.
 
-A corrected destination (ZFM-2, ZFM-4) exchanges the Tasks that no longer fit for those that do. IHE PAM-FR §5.3.2.
+A corrected destination (ZFM-2, ZFM-4) exchanges the Tasks that no longer fit for those that do; an admission corrected to
+a consultation (PV1-2) is taken back. IHE PAM-FR §5.3.2.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from icops_fhir.careplan import communication as c
 from icops_fhir.careplan import event as e
 from icops_fhir.careplan import home
 from icops_fhir.careplan.activity import anchor, is_of, kind_of, linked, made, rescheduled
+from icops_fhir.careplan.cancellation import cancel
 from icops_fhir.careplan.codes import has_code, reason
 from icops_fhir.careplan.current import Pathway, Resource
 from icops_fhir.careplan.definition import Group, group, named_event
 from icops_fhir.careplan.event import Event
 from icops_fhir.careplan.hold import STAY
+from icops_fhir.careplan.home import INSIDE
 from icops_fhir.careplan.insertion import insert
 from icops_fhir.careplan.task import closed, is_open, is_untouched, part
 from icops_fhir.careplan.when import before, french
@@ -30,6 +33,8 @@ def amend(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list
     if false_deaths := [n for n in firsts if part(c.maker(n), "event") == e.DEATH]:
         out = [c.counter_notice(n, plan) for n in false_deaths]
         return out + insert(replace(event, action=e.INSERT), plan, pathway.put(out), now)
+    if event.kind == e.ADMISSION and event.patient_class not in ("", *INSIDE):
+        return cancel(event, plan, pathway, now)  # it was a consultation after all
     if not (tasks or firsts) or any(has_code(t.get("statusReason"), c.COUNTER) for t in tasks):
         return []
     if any(before(event.recorded, part(c.maker(r), "recorded")) for r in (*tasks, *firsts)):
