@@ -202,7 +202,14 @@ class Inbound:
 
 
 def _asked(message: Message | None) -> tuple[str, str]:
-    return (message.get("MSH-15"), message.get("MSH-16")) if message else ("", "")
+    """MSH-15 and MSH-16, where MSH-16 asks for an application acknowledgment; else original mode.
+
+    A sender that wants no application acknowledgment (AL and NE, AL alone, NE and NE) still waits for one on its
+    connection: it gets AA after the commit, which says more than CA. IHE ITI TF-2 C.2.3 has original mode only.
+    """
+    if message is None or message.get("MSH-16") not in (ALWAYS, ERRORS, SUCCESSES):
+        return "", ""
+    return message.get("MSH-15"), message.get("MSH-16")
 
 
 def _answered(tx: Transaction, key: str) -> Answer | None:

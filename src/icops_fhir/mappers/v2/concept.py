@@ -52,7 +52,9 @@ def concept(default: str = "") -> Codec:
     uri = v2(default) if len(default) == 4 and default.isalnum() else default
 
     def decode(rep: Repetition, context: Context) -> Node | None:
-        codings = [one for at in _TRIPLETS if (one := _coding(rep, at, uri if at[0] == 0 else "", context))]
+        first = _coding(rep, _TRIPLETS[0], uri, context)
+        other = _coding(rep, _TRIPLETS[1], "", context) if first else None  # an alternate to nothing is carried
+        codings = [one for one in (first, other) if one]
         out: Node = {"coding": codings} if codings else {}
         if original := text.decode(leaf(rep, 8), context):
             out["text"] = original
