@@ -393,3 +393,15 @@ def test_an_emergency_corrected_to_a_consultation_is_taken_back():
     assert opened(now) == set()
     assert homes(now) == homes(before)
     assert len([n for n in now.communications if c.COUNTER in c.codes(n)]) == 3
+
+
+def test_a_death_told_again_after_it_was_taken_back_is_a_new_one_only_when_it_was_said_later():
+    death = event(e.DEATH, "M4", 9, dead=True, trigger="A31")
+    was = after(example(), ADMISSION, death, cancelled(death, 10, "A31", dead=False), SECOND)
+    again = replace(death, recorded="2026-09-20T10:00:00+02:00")
+    now = after(was, again)
+
+    assert react(death, was, NOW) == []
+    assert opened(now) == set()
+    assert len([n for n in now.communications if "death" in c.codes(n)]) == 2
+    assert react(again, now, NOW) == []

@@ -65,10 +65,10 @@ def _message(id: str, plan: Resource, recipient: dict[str, Any], why: dict[str, 
     }
 
 
-def notice(event: Event, kind: str, plan: Resource, recipient: dict[str, Any], text: str, date: str) -> Resource:
+def notice(event: Event, kind: str, plan: Resource, recipient: dict[str, Any], text: str, date: str, *salt: str) -> Resource:
     """The first notice of a movement to one recipient."""
     base = kind.partition("-")[0] if kind.startswith("discharge-") else kind
-    id = made_id(event.movement, plan["id"], "notice", base, team.key(recipient))
+    id = made_id(event.movement, plan["id"], "notice", base, team.key(recipient), *salt)
     words = text.replace("{date}", french(date))
     out = _message(id, plan, recipient, reason(base), words, [event.encounter] if event.encounter else [], kind == "death")
     if event.encounter:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 
 from icops_fhir.careplan import communication as c
+from icops_fhir.careplan.activity import covers
 from icops_fhir.careplan.codes import NOTICE_ID, reason
 from icops_fhir.careplan.current import Pathway, Resource, local, refers
 from icops_fhir.careplan.definition import group
 from icops_fhir.careplan.event import DEATH, Event
 from icops_fhir.careplan.task import closed, is_open, part
 from icops_fhir.careplan.team import told
+from icops_fhir.careplan.when import before
 
 
 def die(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list[Resource]:
-    """What remains to be stopped in one plan."""
+    """What remains to be stopped in one plan; nothing for a death that was taken back since."""
     why = reason(DEATH)
     notices = pathway.notices_of(plan)
-    standing = [n for n in c.firsts(notices) if part(c.maker(n), "event") == DEATH and not c.taken_back(n, notices)]
+    told_of = [n for n in c.firsts(notices) if part(c.maker(n), "event") == DEATH]
+    standing = [n for n in told_of if not c.taken_back(n, notices)]
+    undone = [n for n in told_of if n not in standing and covers(event.movement, c.maker_identifier(n))]
+    if any(not before(part(c.maker(n), "recorded"), event.recorded) for n in undone):
+        return []
     out = [closed(t, now, why) for t in pathway.tasks_of(plan) if is_open(t)]
     out += [
         {**n, "status": "stopped", "statusReason": why}
@@ -31,8 +37,9 @@ def die(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list[R
     ]
     asked = group(DEATH, plan, pathway)
     if asked.text and not standing and not event.historic:
+        again = [event.recorded] if undone else []
         people = told(asked.told, plan, pathway, now)
-        out += [c.notice(event, DEATH, plan, person, asked.text, event.at) for person in people]
+        out += [c.notice(event, DEATH, plan, person, asked.text, event.at, *again) for person in people]
     return out
 
 
