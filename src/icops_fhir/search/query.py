@@ -109,12 +109,11 @@ class Query:
         for condition in self.conditions:
             if condition is first:
                 continue
-            # the sign keeps a range from being read once per resource: the rows of the resource are few
-            sign = "" if condition.predicate is None or condition.table in BY_EQUALITY else "+"
-            row = f"SELECT 1 FROM index_{condition.table} x WHERE x.pk = r.pk AND {sign}x.parameter = ?"  # noqa: S608
+            row = f"SELECT 1 FROM index_{condition.table} x WHERE x.pk = r.pk AND x.parameter = ?"  # noqa: S608
             args.append(condition.parameter)
             if condition.predicate is not None:
-                row += f" AND {condition.predicate.sql}"
+                # IS TRUE keeps a range from being read once per resource: the rows of one resource are few
+                row += f" AND {condition.predicate.sql}" if condition.table in BY_EQUALITY else f" AND ({condition.predicate.sql}) IS TRUE"
                 args += _values(condition.predicate.args, now)
             wheres.append(f"{'NOT ' if condition.absent else ''}EXISTS ({row})")
         return source, wheres, args
