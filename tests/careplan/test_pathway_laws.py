@@ -135,7 +135,7 @@ def test_a_historic_or_a_deadly_event_makes_no_task(history, one, dead):
 
 @given(steps, inserts())
 def test_after_a_death_no_task_is_open_and_only_the_coordinator_may_still_be_told(history, one):
-    now = after(lived(history), replace(one, dead=True, historic=False))
+    now = after(lived(history), replace(one, dead=True, historic=False, recorded="2026-12-01T10:00:00+01:00"))
     pending = [n for n in now.communications if n["status"] == "preparation"]
 
     assert [t["description"] for t in now.tasks if t["status"] in OPEN] == []
