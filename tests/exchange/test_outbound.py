@@ -277,6 +277,18 @@ def test_what_cannot_be_told_becomes_one_task_for_an_operator_and_the_next_edit_
     run(test)
 
 
+def test_bytes_that_would_cut_a_block_leave_as_escapes(tmp_path: Path) -> None:
+    async def test() -> None:
+        hospital = Hospital()
+        async with house(tmp_path, hospital) as home:
+            await home.message("adt_a03_insert_discharge_home")
+            await home.write(with_phone(await home.one("Patient"), "0478990114", "04\x1c00\x0b1"))
+            (told,) = await hospital.hears(1)
+        assert "04\\X1C\\00\\X0B\\1" in told.first("PID").line
+
+    run(test)
+
+
 def test_a_message_not_acknowledged_before_a_stop_leaves_again_after_it_with_the_same_control_id(tmp_path: Path) -> None:
     async def test() -> None:
         deaf, hospital = Hospital(*["silence"] * 50), Hospital()

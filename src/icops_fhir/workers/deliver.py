@@ -177,6 +177,9 @@ class Desk:
             self.failures += 1
             await self._again(replace(item, attempts=item.attempts + 1), (error.issue,), self._late(item))
             return False
+        except FhirError as error:  # it can never be sent
+            await self._again(item, error.issues, final=True)
+            return True
         self.failures = 0
         if answer.accepted:
             await self.store.write(lambda tx: outbox.done(tx, item))
