@@ -144,6 +144,13 @@ def test_a47_changes_a_number_and_late_messages_still_find_their_patient(house: 
     assert {i["value"]: i.get("use") for i in house.patient("NEW")["identifier"]} == {"OLD": "old", "NEW": None}
 
 
+def test_a_number_changed_back_is_in_use_again(house: House) -> None:
+    house.ok(adt("A28", patient="OLD"), adt("A47", "20260310080000", patient="NEW", dossier="", before=mrg(ipp("OLD"))))
+    house.ok(adt("A47", "20260311080000", patient="OLD", dossier="", before=mrg(ipp("NEW"))))
+
+    assert {i["value"]: i.get("use") for i in house.patient("OLD")["identifier"]} == {"OLD": None, "NEW": "old"}
+
+
 def qualified(number: str = "P1", when: str = "20260301080000", event: str = "A28", **more: Any) -> bytes:
     return adt(event, when, numbers=f"{ipp(number)}~{ins(INS)}", dossier="", pid={"f32": "VALI"}, **more)
 

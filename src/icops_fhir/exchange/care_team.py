@@ -34,7 +34,7 @@ def joined(team: Resource, was: Resource | None, now: Resource, gone: str, perso
     people: list[Resource] = [dict(p) for p in team.get("participant", ())]
     at = next((n for n, p in enumerate(people) if _fits(p, was or now, person)), None)
     if at is None:
-        if gone or (was is not None and feed.same(was, now)):
+        if was is not None and feed.same(was, now):
             return team
         return {**team, "participant": [*people, now]}
     end = now.get("period", {}).get("end")
@@ -50,8 +50,8 @@ def _fits(participant: Resource, said: Resource, person: Person) -> bool:
     return person(member(participant)) == person(member(said)) and bool(mine & theirs or not mine or not theirs)
 
 
-def of(work: Work, patient: str, made: Resource) -> Resource:
-    """The team of the patient's active plan, else his own active team, else a new one."""
+def of(work: Work, patient: str, file: str, made: Resource) -> Resource:
+    """The team of the patient's active plan, else his own active team, else a new one, named by his file."""
     teams = {f"CareTeam/{t['id']}": t for t in work.search("CareTeam", ("subject", patient))}
     plans = [p for p in work.search("CarePlan", ("subject", patient)) if p.get("status") == "active"]
     for plan in sorted(plans, key=lambda p: str(p["id"])):
@@ -61,17 +61,17 @@ def of(work: Work, patient: str, made: Resource) -> Resource:
     living = sorted((t for t in teams.values() if t.get("status") not in ("inactive", "entered-in-error")), key=lambda t: str(t["id"]))
     if living:
         return living[0]
-    new = f"CareTeam/{work.id('CareTeam', patient)}"
+    new = f"CareTeam/{work.id('CareTeam', file)}"
     seed: Resource = {name: made[name] for name in ("name", "category", "telecom") if name in made}
     return work.get(new) or {"resourceType": "CareTeam", "id": new.partition("/")[2], "status": "active", **seed, "subject": {"reference": patient}}
 
 
-def apply(work: Work, message: Message, made: Resource, patient: str) -> str:
+def apply(work: Work, message: Message, made: Resource, patient: str, file: str) -> str:
     """Joins the participants of the message to the patient's team; "" when there is nothing to join."""
     participants: list[Resource] = made.get("participant", [])
     if not participants:
         return ""
-    team = of(work, patient, made)
+    team = of(work, patient, file, made)
     reference = f"CareTeam/{team['id']}"
     sent = work.sent(reference)
     said = message.named("ROL")

@@ -5,11 +5,12 @@ PAM-FR §6.6 (PID), §6.7 (PD1); the decision is in identity.py, the merge in fe
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from icops_fhir.exchange import doubts, feed, identity, keys, merge, patients, resolve, withdrawal
 from icops_fhir.exchange.work import Work
-from icops_fhir.fhir.json import Resource, dumps, loads
+from icops_fhir.fhir.json import Resource, loads
 from icops_fhir.mappers.v2.er7 import NULL, Message
 from icops_fhir.mappers.v2.site import Site
 
@@ -44,15 +45,27 @@ def scope(work: Work, entries: list[tuple[str, Resource]]) -> str:
     return work.stamp
 
 
-def apply(work: Work, message: Message, site: Site, decoded: Resource, known: dict[str, str], original: str) -> str:
-    """Merges what the message says of a patient; gives the Patient that stands for him now."""
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A patient of a message: the Patient that stands for him, the file the message names, where its words were merged.
+
+    The three differ once files were merged: an older message still speaks to the file that ended.
+    """
+
+    reference: str = ""
+    file: str = ""
+    home: str = ""
+
+
+def apply(work: Work, message: Message, site: Site, decoded: Resource, known: dict[str, str], original: str) -> Subject:
+    """Merges what the message says of a patient."""
     incoming = resolve.pointed(decoded, known)
     if message.get("PID-32") != identity.QUALIFIED or any(withdrawal.stale(work, i) for i in identity.ins(incoming)):
         incoming = identity.unqualified(incoming)
     number = identity.internal(decoded)
     found = (withdrawal.subject(work, message, site) if message.event == "A47" else "") or (patients.by_number(work, number) if number else "")
     if not found and number is None and message.event == "A47":
-        return ""  # nobody we know, and nothing to know him by
+        return Subject()  # nobody we know, and nothing to know him by
     standing = patients.survivor(work, found) if found else ""
     held = work.get(standing) if standing else None
     choice = identity.decide(incoming, held, [] if message.event == "A47" else patients.by_ins(work, incoming), work.sender)
@@ -73,7 +86,7 @@ def apply(work: Work, message: Message, site: Site, decoded: Resource, known: di
         reference = f"Patient/{choice.joined}"
     if choice.doubt and message.event != "A47":
         _doubt(work, choice, reference)
-    return reference
+    return Subject(reference, found or reference, home)
 
 
 def _units(work: Work, message: Message, incoming: Resource, home: str) -> feed.Units:
@@ -134,6 +147,3 @@ def _doubt(work: Work, choice: identity.Decision, reference: str) -> None:
     id_ = work.id("Task", choice.doubt, *sorted([reference, *others]))
     if work.get(f"Task/{id_}") is None:
         work.put(doubts.task(id_, choice.doubt, reference, others, work.tx.instant))
-
-
-__all__ = ["apply", "dumps", "scope", "subjects"]

@@ -53,10 +53,11 @@ def apply(work: Work, message: Message, site: Site, bundle: Resource, received: 
     known: dict[str, str] = {}
     _people(work, bundle, entries, known)
     found = [demographics.apply(work, message, site, patient, known, original) for _, patient in decoded]
-    subject = found[0]
-    known |= {url: reference for (url, _), reference in zip(decoded, found)}
+    about, subject = found[0], found[0].reference
+    known |= {url: one.reference for (url, _), one in zip(decoded, found)}
     if message.event == "A47":
-        withdrawal.apply(work, message, site, subject)
+        for file in dict.fromkeys((about.home, subject)):
+            withdrawal.apply(work, message, site, file)
         if not subject:
             return ""
     elif message.event == "A40":
@@ -66,7 +67,7 @@ def apply(work: Work, message: Message, site: Site, bundle: Resource, received: 
     elif message.event in ("A24", "A37"):
         merge.linked(work, message, site)
     stay = _stay(work, message, site, entries, known, subject, received, original)
-    _statements(work, message, entries, known, subject, stay.patient or subject)
+    _statements(work, message, entries, known, about, stay.patient or subject)
     targets = [f"{v.type}/{v.id}" for v in work.flush()]
     targets += react(work, message, site, stay, subject)
     _trace(work, entries, known, targets, original, received)
@@ -124,20 +125,21 @@ def _stay(
 
 
 def _statements(
-    work: Work, message: Message, entries: list[tuple[str, Resource]], known: dict[str, str], patient: str, stay: str
+    work: Work, message: Message, entries: list[tuple[str, Resource]], known: dict[str, str], about: demographics.Subject, stay: str
 ) -> None:
     """What the message says about the patient: the same thing again is the same resource, upserted.
 
     What is said of a stay is its patient's, although the dossier may have been moved since (A44).
     """
+    patient = about.reference
     moved = {url: stay if reference == patient else reference for url, reference in known.items()}
     seen: Counter[str] = Counter()
     rest = [(url, r) for url, r in entries if r["resourceType"] not in (*APART, *resolve.SHARED, *resolve.ROLES) or provenance.apart(r)]
     pointed = [(url, resolve.pointed(r, moved if "encounter" in r else known)) for url, r in rest]
     for url, resource in pointed:
-        reference = resolve.personal(work, resource, patient, 0)
+        reference = resolve.personal(work, resource, about.file, 0)
         seen[reference] += 1
-        known[url] = reference if seen[reference] == 1 else resolve.personal(work, resource, patient, seen[reference])
+        known[url] = reference if seen[reference] == 1 else resolve.personal(work, resource, about.file, seen[reference])
     relatives = message.named("NK1")
     for url, resource in rest:
         moved[url] = known[url]
@@ -149,7 +151,7 @@ def _statements(
         work.say(known[url], units, patient)
     for url, resource in entries:
         if resource["resourceType"] == "CareTeam":
-            known[url] = care_team.apply(work, message, resolve.pointed(resource, known), patient)
+            known[url] = care_team.apply(work, message, resolve.pointed(resource, known), patient, about.file)
 
 
 def _deleted(relative: Segment) -> feed.Units:

@@ -19,14 +19,14 @@ MANY = 100_000
 
 
 def subject(work: Work, message: Message, site: Site) -> str:
-    """Whose identifier it is: the number in PID-3, else the old identifier in MRG-1; "" when unknown."""
+    """The file whose identifier it is: by the number in PID-3, else the old identifier in MRG-1; "" when unknown."""
     pid, mrg = message.first("PID"), message.first("MRG")
     said = [i for value, i in patients.identifiers(pid, 3, site) if value != NULL] if pid else []
     old = [i for _, i in patients.identifiers(mrg, 1, site)] if mrg else []
     for group in (said, old):
         number = identity.internal({"identifier": group})
         if number and (found := patients.by_number(work, number)):
-            return patients.survivor(work, found)
+            return found
     for number in (*old, *said):
         if not identity.is_ins(number) and not identity.key(number, work.sender).startswith(identity.SENDER):
             holders = {patients.survivor(work, f"Patient/{p['id']}") for p in work.identified("Patient", number)}
@@ -58,7 +58,7 @@ def apply(work: Work, message: Message, site: Site, patient: str) -> None:
         return
     current = _changed(work, current, gone, new)
     for number in (*new, *old):
-        if "PI" in identity.codes(number):
+        if "PI" in identity.codes(number) and not patients.by_number(work, number):
             patients.register(work, number, patient)
     work.put(current)
     lost = [i for i in (*gone, *withdrawn) if identity.is_ins(i)]
@@ -91,7 +91,9 @@ def _changed(work: Work, patient: Resource, gone: list[Resource], new: list[Reso
             out.append({**item, "use": "old"})
     here = {identity.key(i, work.sender) for i in out}
     out += [{**feed.bare(g), "use": "old"} for k, g in leaving.items() if k in replaced and k not in here and "PI" in identity.codes(g)]
-    known = {identity.key(i, work.sender) for i in out if i.get("use") != "old"}
+    mine = {identity.key(n, work.sender) for n in new if patients.by_number(work, n) in ("", f"Patient/{patient['id']}")}
+    out = [{name: v for name, v in i.items() if name != "use"} if i.get("use") == "old" and identity.key(i, work.sender) in mine else i for i in out]
+    known = {identity.key(i, work.sender) for i in out}
     out += [feed.bare(n) for n in new if identity.key(n, work.sender) not in known]
     kept = {name: value for name, value in patient.items() if name != "identifier"}
     sent = work.sent(f"Patient/{patient['id']}")
