@@ -20,15 +20,15 @@ class House:
         self.db = sqlite3.connect(":memory:")
         self.db.execute("CREATE TABLE resource (pk INTEGER PRIMARY KEY, type TEXT, id TEXT, version INT, updated TEXT, sequence INT, deleted INT)")
         for table, columns in COLUMNS.items():
-            self.db.execute(f"CREATE TABLE index_{table} (pk INTEGER, parameter INTEGER, {columns})")
+            self.db.execute(f"CREATE TABLE index_{table} (pk INTEGER, parameter INTEGER, rank INTEGER, {columns}, PRIMARY KEY (pk, parameter, rank)) WITHOUT ROWID")
         for resource in resources:
             self.add(resource)
 
     def add(self, resource, updated="2026-01-01T00:00:00.000Z", deleted=0):
         type, id = resource["resourceType"], resource["id"]
         pk = self.db.execute("INSERT INTO resource (type, id, version, updated, sequence, deleted) VALUES (?,?,1,?,0,?)", (type, id, updated, deleted)).lastrowid
-        for row in () if deleted else rows(resource):
-            self.db.execute(f"INSERT INTO index_{row.table} VALUES (?,?{',?' * len(row.values)})", (pk, row.parameter, *row.values))
+        for rank, row in enumerate(() if deleted else rows(resource)):
+            self.db.execute(f"INSERT INTO index_{row.table} VALUES (?,?,?{',?' * len(row.values)})", (pk, row.parameter, rank, *row.values))
 
     def page(self, query: Query):
         """The ids of one page, and the cursor of the next."""
