@@ -29,7 +29,7 @@ def amend(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list
     """What the correction changes in one plan; nothing for a movement that brought it nothing, or was cancelled."""
     tasks = [t for t in pathway.tasks_of(plan) if is_of(event, t, plan, pathway)]
     notices = pathway.notices_of(plan)
-    firsts = [n for n in c.firsts(notices) if is_of(event, n, plan, pathway) and not c.taken_back(n, notices)]
+    firsts = [n for n in c.standing(notices) if is_of(event, n, plan, pathway)]
     if false_deaths := [n for n in firsts if part(c.maker(n), "event") == e.DEATH]:
         out = [c.counter_notice(n, plan) for n in false_deaths]
         return out + insert(replace(event, action=e.INSERT), plan, pathway.put(out), now)

@@ -35,7 +35,7 @@ def cancel(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> lis
 
     notices = pathway.notices_of(plan)
     tasks = [t for t in pathway.tasks_of(plan) if is_open(t) and concerned(t)]
-    firsts = [n for n in c.firsts(notices) if concerned(n) and not c.taken_back(n, notices)]
+    firsts = [n for n in c.standing(notices) if concerned(n)]
     why = reason(c.COUNTER, f"{REASONS[c.COUNTER]} ({event.trigger})" if event.trigger else "")
     out = [closed(t, now, why) for t in tasks]
     if not event.historic:

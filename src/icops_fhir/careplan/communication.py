@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/communication.html. status `preparation` = to be sent; t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from icops_fhir.careplan import team
@@ -128,13 +128,10 @@ def firsts(notices: Iterable[Resource]) -> list[Resource]:
     return [n for n in notices if maker(n) and not n.get("inResponseTo")]
 
 
-def taken_back(first: Resource, notices: Iterable[Resource]) -> bool:
-    """Whether a counter-notice answers this notice."""
-    return any(
-        COUNTER in codes(n) and any(local(r.get("reference", "")) == f"Communication/{first['id']}" for r in n["inResponseTo"])
-        for n in notices
-        if n.get("inResponseTo")
-    )
+def standing(notices: Sequence[Resource]) -> list[Resource]:
+    """The first notices that no counter-notice answers."""
+    answered = {local(r.get("reference", "")) for n in notices if COUNTER in codes(n) for r in n.get("inResponseTo", ())}
+    return [n for n in firsts(notices) if f"Communication/{n['id']}" not in answered]
 
 
 def told_last(first: Resource, notices: Iterable[Resource]) -> tuple[str, str]:

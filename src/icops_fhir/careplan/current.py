@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from icops_fhir.careplan.when import before
@@ -45,15 +46,13 @@ class Pathway:
 
     def put(self, resources: Iterable[Resource]) -> Pathway:
         """The pathway with these resources written."""
-        after = self
+        new: dict[str, dict[str, Resource]] = {}
         for resource in resources:
-            place = PLACES[resource["resourceType"]]
-            there = list(getattr(after, place))
-            at = next((i for i, r in enumerate(there) if r["id"] == resource["id"]), None)
-            there[at if at is not None else len(there) :] = [resource, *(there[at + 1 :] if at is not None else ())]
-            changed: dict[str, Any] = {place: tuple(there)}
-            after = replace(after, **changed)
-        return after
+            new.setdefault(PLACES[resource["resourceType"]], {})[resource["id"]] = resource
+        changed: dict[str, Any] = {
+            place: (*(found.pop(r["id"], r) for r in getattr(self, place)), *found.values()) for place, found in new.items()
+        }
+        return replace(self, **changed) if changed else self
 
     def plans(self) -> list[Resource]:
         """The active CarePlans; without one a patient gets no Task, no notice, no alert."""
@@ -119,6 +118,7 @@ class Pathway:
         }
 
 
+@lru_cache(maxsize=8192)
 def local(reference: str) -> str:
     """"Type/id" of a reference to a resource of ours, whatever its base or version."""
     return parse(reference).local if reference else ""

@@ -20,7 +20,7 @@ def die(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list[R
     why = reason(DEATH)
     notices = pathway.notices_of(plan)
     told_of = [n for n in c.firsts(notices) if part(c.maker(n), "event") == DEATH]
-    standing = [n for n in told_of if not c.taken_back(n, notices)]
+    standing = [n for n in c.standing(notices) if part(c.maker(n), "event") == DEATH]
     undone = [n for n in told_of if n not in standing and covers(event.movement, c.maker_identifier(n))]
     if any(not before(part(c.maker(n), "recorded"), event.recorded) for n in undone):
         return []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,7 +9,7 @@ from icops_fhir.careplan import event as e
 from icops_fhir.careplan import home
 from icops_fhir.careplan.activity import anchor, family, is_of, kind_of, linked, made, rescheduled
 from icops_fhir.careplan.codes import reason
-from icops_fhir.careplan.communication import correction, firsts, maker, notice, taken_back, told_last
+from icops_fhir.careplan.communication import correction, firsts, maker, notice, standing, told_last
 from icops_fhir.careplan.current import Pathway, Resource, local
 from icops_fhir.careplan.definition import group, named_event
 from icops_fhir.careplan.event import Event
@@ -68,11 +67,9 @@ def _beside(event: Event, plan: Resource, pathway: Pathway) -> list[Resource]:
     """Tasks and standing notices of other movements of that kind in the same venue."""
     if not event.encounter:
         return []
-    notices = pathway.notices_of(plan)
-    standing: Iterable[Resource] = [n for n in firsts(notices) if not taken_back(n, notices)]
     return [
         r
-        for r in (*pathway.tasks_of(plan), *standing)
+        for r in (*pathway.tasks_of(plan), *standing(pathway.notices_of(plan)))
         if maker(r)
         and family(kind_of(r, plan, pathway)) == event.kind
         and local(r.get("encounter", {}).get("reference", "")) == local(event.encounter)
