@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from rest_kit import Web, open_web, patient, rule
 
 from icops_fhir.interactions.registry import interactions
@@ -39,6 +40,30 @@ def test_metadata_says_exactly_the_interactions_and_operations_that_are_register
     assert {item["code"] for item in rest["interaction"]} == {"transaction", "batch", "history-system"}
     assert {item["name"] for item in rest.get("operation", [])} == {item.name for item in operations() if item.level == "system"}
     assert len(rest["resource"]) > 140
+
+
+def test_every_interaction_that_metadata_promises_is_done(web: Web) -> None:
+    web.put("Basic/a", {"resourceType": "Basic", "id": "a", "code": {"text": "x"}})
+    promised = {item["code"] for resource in web.get("metadata").json()["rest"][0]["resource"] if resource["type"] == "Basic" for item in resource["interaction"]}
+    body = {"resourceType": "Basic", "id": "a", "code": {"text": "y"}}
+    done = {
+        "read": web.get("Basic/a"), "vread": web.get("Basic/a/_history/1"), "update": web.put("Basic/a", body), "create": web.post("Basic", body),
+        "search-type": web.get("Basic?_id=a"), "history-instance": web.get("Basic/a/_history"), "history-type": web.get("Basic/_history"),
+        "delete": web.delete("Basic/a")}
+
+    assert promised == set(done)
+    assert all(response.is_success for response in done.values())
+
+
+def test_nothing_of_a_resource_reaches_a_log(web: Web, capsys: pytest.CaptureFixture[str]) -> None:
+    web.post("Patient", patient(name=[{"family": "DUPONT"}]))
+    web.post("Patient", patient(name=[{"family": "DUPONT"}], gender="DUPONT", birthDate="DUPONT", DUPONT=1))
+    web.get("Patient?name=DUPONT&DUPONT=1")
+    web.post("", {"resourceType": "Bundle", "type": "batch", "entry": [{"resource": patient(name="DUPONT"), "request": {"method": "POST", "url": "Patient"}}]})
+    said = capsys.readouterr()
+
+    assert "interaction" in said.out + said.err
+    assert "DUPONT" not in said.out + said.err
 
 
 def test_every_search_parameter_that_metadata_promises_can_be_asked(web: Web) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,22 @@ def test_the_example_is_there_when_the_port_opens_and_loading_it_again_changes_n
     with serving(tmp_path / "a.db") as (base, _):
         assert counts(base) == after_message
         assert httpx.get(f"{base}/_history?_count=200").text.count(history) >= 1
+
+
+def test_what_is_under_way_at_sigterm_is_finished_and_who_never_ends_is_cut_off(tmp_path: Path) -> None:
+    head = b"POST /fhir/Patient HTTP/1.1\r\nhost: a\r\ncontent-type: application/fhir+json\r\ncontent-length: 26\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        with serving(tmp_path / "f.db", ICOPS_DRAIN_SECONDS="2") as (base, _):
+            at = ("127.0.0.1", int(base.rpartition(":")[2].partition("/")[0]))
+            slow, never = (stack.enter_context(socket.create_connection(at, 10)) for _ in range(2))
+            for peer in (slow, never):
+                peer.sendall(head + b'{"resourceType"')
+            time.sleep(0.3)
+            threading.Timer(0.7, slow.sendall, (b':"Patient"}',)).start()
+
+        assert slow.recv(65536).startswith(b"HTTP/1.1 201")
+        with contextlib.suppress(OSError):
+            assert b"201" not in never.recv(65536)
 
 
 def test_it_refuses_to_be_open_to_the_network_without_a_token_or_peers(tmp_path: Path) -> None:
