@@ -87,7 +87,7 @@ class Road:
         """None: nothing to remember, nothing to say."""
         if change.method == "delete" or change.type not in ("Patient", "Encounter"):
             return None
-        if change.type == "Encounter" and not self.route.movements:
+        if change.type == "Encounter" and not self._moves():
             return None
         key = f"{self.route.name}|{change.type}/{change.id}"
         told = self.told.get(key) or _json(self.reader.record(TOLD, key))
@@ -154,6 +154,10 @@ class Road:
             body = readdress.z99(after, before, envelope, allowed)
         told["message"] = base64.b64encode(body).decode()
         return Composed(key, told, self._outgoing(envelope, edit, patient, body))
+
+    def _moves(self) -> bool:
+        """Opened to movements, by the route or by the site of a feed it serves."""
+        return self.route.movements or any(self.site(feed).accepts_movements for feed in self.route.feeds)
 
     # ------------------------------------------------------------ whose edit, and what it was
 
