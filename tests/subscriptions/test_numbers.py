@@ -143,7 +143,7 @@ async def start(world: dict[str, Any], path: str) -> None:
     await world["notifier"].resume()
 
 
-@settings(max_examples=min(600, 2 * settings().max_examples))
+@settings(max_examples=min(600, settings().max_examples))
 @given(st.lists(happening, min_size=4, max_size=30), st.integers(1, 7), st.integers(1, 4))
 def test_numbers_are_gap_free_and_are_what_the_feed_says_for_any_interleaving(whats: list[tuple[Any, ...]], batch: int, stride: int) -> None:
     async def story() -> None:

@@ -214,7 +214,7 @@ class Notifier:
             return False
         self._learn(id_, replace(self._live[id_], state=after))
         if after.status != before.status:
-            log.warning("notify: Subscription/%s is %s%s", id_, after.status, f": {after.error}" if after.error else "")
+            log.log(logging.INFO if after.status == "active" else logging.WARNING, "notify: Subscription/%s is %s%s", id_, after.status, f": {after.error}" if after.error else "")
         return after.revision != before.revision
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
