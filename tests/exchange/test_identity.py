@@ -69,6 +69,28 @@ def test_an_ins_no_longer_qualified_leaves_the_patient_unless_another_hospital_s
     assert len(house.find("Patient", identifier=f"{SYSTEM}|{INS}")) == 1
 
 
+def test_a_message_that_says_nothing_of_the_status_neither_brings_nor_takes_an_ins(house: House) -> None:
+    house.ok(person("P1", A), person("P1", A, "20260302080000", event="A31", status="", carried=""))
+    assert len(house.find("Patient", identifier=f"{SYSTEM}|{INS}")) == 1
+
+    house.ok(person("P2", A, status=""))
+    assert INS not in canonical(house.patient("P2")).decode()
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_an_identifier_left_out_by_a_newer_message_is_still_taken_from_an_older_one(house: House, turn: int) -> None:
+    house.ok(*[person("P1", A), person("P1", A, "20260302080000", event="A31", carried="")][::turn])
+
+    assert len(house.find("Patient", identifier=f"{SYSTEM}|{INS}")) == 1
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_an_older_qualified_message_does_not_bring_back_an_ins_that_lost_its_status(house: House, turn: int) -> None:
+    house.ok(*[person("P1", A), person("P1", A, "20260302080000", event="A31", status="PROV")][::turn])
+
+    assert house.find("Patient", identifier=f"{SYSTEM}|{INS}") == []
+
+
 def test_two_files_of_one_hospital_with_one_ins_stay_apart_with_a_task(house: House) -> None:
     house.ok(person("P1", A), person("P2", A))
 

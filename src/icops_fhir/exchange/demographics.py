@@ -15,7 +15,6 @@ from icops_fhir.mappers.v2.er7 import NULL, Message
 from icops_fhir.mappers.v2.site import Site
 
 EXT = "http://hl7.org/fhir/StructureDefinition/"
-IDENTIFIERS = "identifier@PID-3"
 # The fields of PID whose `""` empties a unit of the Patient.
 NULLS = {
     "PID-5": "name@PID-5", "PID-6": f"extension@{EXT}patient-mothersMaidenName", "PID-7": "birthDate", "PID-8": "gender",
@@ -98,12 +97,10 @@ def _units(work: Work, message: Message, incoming: Resource, home: str) -> feed.
     _deleted_names(message, units)
     if message.get("PD1-12") in ("N", NULL):
         units.setdefault("meta.security", [])
-    numbers = units.pop(IDENTIFIERS, None)
+    numbers = units.pop(identity.NUMBERS, None)
     if message.event != "A47":
-        sent = work.sent(home).get(IDENTIFIERS)
         retired = {identity.key(i, work.sender) for i in (work.get(home) or {}).get("identifier", ()) if i.get("use") == "old"}
-        now = [i for i in numbers or [] if identity.key(i, work.sender) not in retired]
-        units[IDENTIFIERS] = _numbers(sent[1] if sent else [], now, qualified=message.get("PID-32") == identity.QUALIFIED)
+        units |= _numbers([i for i in numbers or [] if identity.key(i, work.sender) not in retired], message.get("PID-32"))
     return units
 
 
@@ -114,11 +111,13 @@ def _deleted_names(message: Message, units: feed.Units) -> None:
         units["name@PID-5"] = [name for name in units["name@PID-5"] if name.get("family")]
 
 
-def _numbers(sent: list[Any] | None, now: list[Any], *, qualified: bool) -> list[Any]:
+def _numbers(now: list[Any], status: str) -> feed.Units:
     """An identifier that is not repeated is not withdrawn (A47 does that); an INS no longer qualified is not said any more."""
-    kinds = {feed.kind(item) for item in now}
-    kept = [item for item in sent or [] if feed.kind(item) not in kinds]
-    return [item for item in (*kept, *now) if qualified or not identity.is_ins(item)]
+    out: feed.Units = {unit: [] for unit in identity.INS_UNITS} if status not in ("", NULL, identity.QUALIFIED) else {}
+    for item in now:
+        if status == identity.QUALIFIED or not identity.is_ins(item):
+            out.setdefault(identity.unit(item), []).append(item)
+    return out
 
 
 def _still_said(work: Work, patient: Resource, reference: str) -> Resource:
@@ -128,8 +127,8 @@ def _still_said(work: Work, patient: Resource, reference: str) -> Resource:
     for record in work.tx.records(keys.FEED, owner=reference):
         sender, _, about = record.key.rpartition("|")
         if about == reference and sender not in (work.sender, keys.FOLD):
-            said = loads(record.body).get(IDENTIFIERS, ["", []])[1] or []
-            others += [i for i in said if identity.is_ins(i) and identity.key(i, "") not in held]
+            said = loads(record.body)
+            others += [i for unit in identity.INS_UNITS for i in said.get(unit, ["", []])[1] if identity.key(i, "") not in held]
     return {**patient, "identifier": [*patient.get("identifier", ()), *others]} if others else patient
 
 

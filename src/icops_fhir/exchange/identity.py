@@ -35,6 +35,19 @@ def ins(patient: Resource) -> list[Resource]:
     return [item for item in patient.get("identifier", ()) if is_ins(item) and item.get("value")]
 
 
+NUMBERS = "identifier@PID-3"
+
+
+def unit(identifier: Resource) -> str:
+    """The unit of a feed that an identifier is: each authority and type is said, and falls silent, on its own."""
+    if is_ins(identifier):
+        return f"{NUMBERS}#INS|{identifier.get('system')}"
+    return f"{NUMBERS}#{'+'.join(sorted(codes(identifier)))}|{key({**identifier, 'value': ''}, '')}"
+
+
+INS_UNITS = tuple(f"{NUMBERS}#INS|{system}" for system in sorted(INS_SYSTEMS))
+
+
 def key(identifier: Resource, sender: str) -> str:
     """`authority|value`: a system, or the number of the assigner (FINESS), else the sender and its namespace."""
     assigner = identifier.get("assigner", {})

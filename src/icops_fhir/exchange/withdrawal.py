@@ -14,7 +14,6 @@ from icops_fhir.fhir.json import Resource, canonical, dumps, loads
 from icops_fhir.mappers.v2.er7 import NULL, Message
 from icops_fhir.mappers.v2.site import Site
 
-UNIT = "identifier@PID-3"
 MANY = 100_000
 
 
@@ -97,10 +96,13 @@ def _changed(work: Work, patient: Resource, gone: list[Resource], new: list[Reso
     out += [feed.bare(n) for n in new if identity.key(n, work.sender) not in known]
     kept = {name: value for name, value in patient.items() if name != "identifier"}
     sent = work.sent(f"Patient/{patient['id']}")
-    if UNIT in sent and isinstance(sent[UNIT][1], list):
-        said = [i for i in sent[UNIT][1] if identity.key(i, work.sender) not in leaving]
-        said += [feed.bare(n) for n in new if not any(identity.key(n, work.sender) == identity.key(i, work.sender) for i in said)]
-        work.tx.put(keys.FEED, f"{work.sender}|Patient/{patient['id']}", dumps({**sent, UNIT: [work.stamp, said]}), owner=f"Patient/{patient['id']}")
+    told = dict(sent)
+    for unit, (_, value) in sent.items():
+        if unit.startswith(identity.NUMBERS) and any(identity.key(i, work.sender) in leaving for i in value):
+            told[unit] = [work.stamp, [i for i in value if identity.key(i, work.sender) not in leaving]]
+    for number in new:
+        told[identity.unit(number)] = [work.stamp, [feed.bare(number)]]
+    work.tx.put(keys.FEED, f"{work.sender}|Patient/{patient['id']}", dumps(told), owner=f"Patient/{patient['id']}")
     return {**kept, "identifier": out} if out else kept
 
 
