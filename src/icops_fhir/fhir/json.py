@@ -101,15 +101,16 @@ def loads(data: bytes | str, limit: int = LIMIT) -> Any:
 
 
 _SPACED = re.compile(rb'"[ \t\r\n]+:').search
+_HIDDEN = (b"\\u0022", b"\\u003a", b"\\u003A")  # a quote, a colon
 
 
 def _whole(raw: bytes, written: bytes) -> bool:
     """Whether no repeated member was dropped: what we would write has as many `":` as what was read.
 
     A name ends in `":`; inside a string that can only stand as `\\":` or at its start, the same on both sides when
-    neither is hidden by a `\\u00..` escape and no space stands between. Where one is, we are not sure: False.
+    neither is hidden by an escape and no space stands between. Where one is, we are not sure: False.
     """
-    return raw.count(b'":') == written.count(b'":') and b"\\u00" not in raw and not _SPACED(raw)
+    return raw.count(b'":') == written.count(b'":') and not any(escape in raw for escape in _HIDDEN) and not _SPACED(raw)
 
 
 class _Duplicate(Exception):
