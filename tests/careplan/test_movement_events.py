@@ -154,8 +154,9 @@ def test_without_zbe_the_visit_makes_the_key_and_its_cancellation_means_any_date
     assert not is_named(cancel)
 
 
-def test_what_names_no_movement_and_no_visit_says_nothing():
-    assert said(adt("A03", zbe="", PV1_19="")) is None
+def test_what_names_no_movement_no_visit_and_no_patient_says_nothing():
+    assert said(adt("A03", zbe="", PV1_19="", PID_3="")) is None
+    assert said(adt("A03", zbe="", PV1_19="")) is not None
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLE.glob("*.hl7")), ids=lambda f: f.stem)

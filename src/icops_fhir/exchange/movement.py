@@ -94,12 +94,12 @@ def is_named(message: Message) -> bool:
 
 
 def movement_key(message: Message) -> str:
-    """ZBE-1, else a key made from the visit: "A03/<PV1-19>/<date>^<sender>^".
+    """ZBE-1, else a key made from the visit: "A03/<PV1-19>/<date>^<sender>^" (PID-18 or PID-3 where it has no number).
 
     A cancellation without ZBE-1 does not tell its date: "A03/<PV1-19>/*^<sender>^", any such movement of that visit.
     """
     key = _zbe(message).key
-    visit = message.get("PV1-19.1") or message.get("PID-18.1")
+    visit = message.get("PV1-19.1") or message.get("PID-18.1") or message.get("PID-3.1")
     if key or not visit:
         return key
     trigger = message.event
