@@ -189,6 +189,16 @@ def test_no_filing_by_a_withdrawn_ins_and_older_messages_do_not_bring_it_back(ho
     assert {i["value"] for i in house.patient()["identifier"]} >= {"P1", INS}
 
 
+def test_an_ins_that_lost_its_status_first_is_still_purged_by_its_withdrawal(house: House) -> None:
+    house.ok(qualified(), adt("A31", "20260302080000", pid={"f32": "PROV"}), withdrawal())
+
+    assert len(house.find("Patient")) == 1
+    reference = f"Patient/{house.patient()['id']}"
+    kept = house.store.view(lambda r: r.records(keys.TRANSLATION, owner=keys.feed("GAM^HOP", reference)))
+    assert [k.key for k in kept if INS.encode() in k.body and b'"A47"' not in k.body] == []
+    assert [t["code"]["coding"][0]["code"] for t in house.find("Task")] == ["ins-withdrawn"]
+
+
 def test_a_withdrawal_that_comes_before_what_it_withdraws(house: House) -> None:
     house.ok(withdrawal(), qualified())
 

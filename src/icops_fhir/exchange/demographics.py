@@ -80,6 +80,8 @@ def apply(work: Work, message: Message, site: Site, decoded: Resource, known: di
     work.put(_one_ins(_still_said(work, merged, home)))
     if number and not found:
         patients.register(work, number, reference)
+    for ins in identity.ins(incoming):
+        withdrawal.remember(work, ins, found or reference)
     if choice.joined:
         merge.join(work, reference, f"Patient/{choice.joined}", use="")
         reference = f"Patient/{choice.joined}"

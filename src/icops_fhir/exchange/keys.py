@@ -28,6 +28,7 @@ VENUE = "venue"  # a venue: its Encounter, patient and dossier; owner = its doss
 DOSSIER = "dossier"  # a dossier moved by A44: its patient
 PATIENT = "patient-number"  # the number a hospital knows its patient by; owner = the Patient
 MERGED = "merged"  # a Patient merged by A40: into which, and when
+QUALIFIED = "qualified-ins"  # the file a sender last qualified an INS for, under a name that does not tell the INS: only A47 asks
 WITHDRAWN = "withdrawn-ins"  # an INS that a sender withdrew, and when: its older messages no longer bring it
 ORIGIN = "origin"  # Type/id/version written by a message; owner = sender
 FOLD = "*"  # the sender, in a FEED key, of what movements of all senders make together

@@ -35,7 +35,16 @@ def subject(work: Work, message: Message, site: Site) -> str:
         holding = patients.by_ins(work, {"identifier": group})
         if len(holding) == 1:
             return f"Patient/{holding[0]['id']}"
+    for number in (i for i in old if identity.is_ins(i)):
+        record = work.tx.record(keys.QUALIFIED, work.id("INS", work.sender, identity.key(number, "")))
+        if record is not None:
+            return str(loads(record.body))
     return ""
+
+
+def remember(work: Work, number: Resource, file: str) -> None:
+    """This sender qualified this INS for this file; should it lose its status first, an A47 still finds what to purge."""
+    work.tx.put(keys.QUALIFIED, work.id("INS", work.sender, identity.key(number, "")), dumps(file), owner=file)
 
 
 def apply(work: Work, message: Message, site: Site, patient: str) -> None:
