@@ -66,6 +66,22 @@ class House:
                 assert b"MSA|AA|" in ack, ack.replace(b"\r", b"\n").decode()
         return self.pathway()
 
+    def tell(self, trigger: str, number: str, at: str, action: str = "INSERT", original: str = "", **edits: str) -> Pathway:
+        """A message of the stay in cardiology that the example does not have, made from its A03."""
+        text = (EXAMPLE / "s2-2-a03-sortie.hl7").read_text("utf-8").replace("\n", "\r")
+        text = text.replace("ADT^A03^ADT_A03", f"ADT^{trigger}").replace("LYS26090900104", f"{trigger}{number}{at}{action}"[:20])
+        text = text.replace("MVT-2609-0004", number).replace("||INSERT|N||", f"||{action}|N|{original}|").replace("20260909111500", at)
+        text = text.replace("20260909110000||INS", f"{at}||INS").replace(f"|20260909110000||{action}|", f"|{at}||{action}|")
+        for old, new in {"ZFM||8||9\r": "", "|20260902081500|20260909110000|": "|20260902081500||", **edits}.items():
+            text = text.replace(old, new)
+
+        async def all_of() -> list[bytes]:
+            return [ack async for ack in self.inbound.receive(text.encode())]
+
+        for ack in asyncio.run(all_of()):
+            assert b"MSA|AA|" in ack, ack.replace(b"\r", b"\n").decode()
+        return self.pathway()
+
     def count(self, type: str) -> int:
         return len(self.store.view(lambda reader: reader.search(parse(type, [], strict=True))).versions)
 
@@ -179,3 +195,46 @@ def test_a_pathway_too_large_to_read_is_an_error_that_says_so(house, monkeypatch
 
     with pytest.raises(FhirError, match="more than 4 resources: Task"):
         house.pathway()
+
+
+def test_a_leave_and_the_return_from_it_hold_and_give_back(house):
+    house.load()
+    before = house.pathway()
+    away = house.tell("A21", "MVT-1", "20260905100000")
+    late = house.tell("A22", "MVT-2", "20260906190000")
+
+    assert {t["status"] for t in homes(away)} == {"on-hold"}
+    assert [t["status"] for t in homes(late)] == [t["status"] for t in homes(before)]
+
+
+def test_a_cancelled_admission_is_undone_through_the_store(house):
+    house.load()
+    before = house.pathway()
+    house.send("s1-1", "s1-2", "s2-1")
+    now = house.tell("A11", "MVT-2609-0001", "20260902081500", "CANCEL", "A04")
+
+    assert opened(now) == set()
+    assert [t["status"] for t in homes(now)] == [t["status"] for t in homes(before)]
+
+
+def test_a_death_through_the_store_stops_everything(house):
+    house.load()
+    house.send("s1-1", "s1-2", "s2-1")
+    now = house.tell("A03", "MVT-9", "20260908030000", **{"||||||VALI": "|||20260908030000|Y||VALI", "\rPV1|": "\rPV1|"})
+    told = [n for n in now.communications if "death" in c.codes(n)]
+
+    assert now.dead
+    assert {t["status"] for t in now.tasks} == {"cancelled"}
+    assert [n["recipient"][0]["display"] for n in told] == ["Claire OLIVIER"]
+    assert house.send("s2-2").tasks == now.tasks
+
+
+def test_a_cancellation_that_comes_first_waits_and_then_nothing_is_made(house):
+    house.load()
+    house.send("s1-1", "s1-2")
+    waiting = house.send("s3-1")
+    now = house.send("s2-2")
+
+    assert opened(waiting) & RETURN == set()
+    assert opened(now) & RETURN == set()
+    assert {t["status"] for t in homes(now)} == {"on-hold"}
