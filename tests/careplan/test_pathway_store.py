@@ -220,7 +220,7 @@ def test_a_cancelled_admission_is_undone_through_the_store(house):
 def test_a_death_through_the_store_stops_everything(house):
     house.load()
     house.send("s1-1", "s1-2", "s2-1")
-    now = house.tell("A03", "MVT-9", "20260908030000", **{"||||||VALI": "|||20260908030000|Y||VALI", "\rPV1|": "\rPV1|"})
+    now = house.tell("A03", "MVT-9", "20260908030000", **{"||||||VALI": "|||20260908030000|Y||VALI"})
     told = [n for n in now.communications if "death" in c.codes(n)]
 
     assert now.dead
