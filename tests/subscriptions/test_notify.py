@@ -476,6 +476,23 @@ async def test_a_stored_subscription_that_cannot_be_served_says_why_and_stops_no
         assert "not a topic of this server" in (await stored(store, "old"))["error"]
 
 
+def test_the_cursor_moves_on_over_changes_that_concern_nobody_without_a_write_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "STRIDE", 5)
+
+    async def story() -> None:
+        store = engine.open("sqlite:///:memory:", utc)
+        notifier = notify.Notifier(store, utc, QUICK)
+        cursors = []
+        for number in range(7):
+            await put(store, {"resourceType": "Patient", "id": f"x{number}"})
+            await notifier.step()
+            cursors.append(await store.read(lambda reader: reader.cursor(states.CURSOR)))
+        assert cursors == [0, 0, 0, 0, 5, 5, 5]
+        await asyncio.to_thread(store.close)
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+
 def test_the_number_of_subscriptions_has_a_limit_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "SUBSCRIPTIONS", 2)
 

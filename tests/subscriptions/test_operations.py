@@ -102,7 +102,7 @@ async def test_events_are_those_notified_even_after_the_resource_changed() -> No
         await put(store, subscription(hook.url, content="full-resource"))
         await put(store, task(status="requested"))
         await put(store, task(status="completed"))
-        await put(store, care_plan())
+        await put(store, care_plan("another"))
         await hook.until(lambda: len(hook.events) == 3)
         all_ = await ask(store, "events")
 
