@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import json
 import re
 import runpy
 import shlex
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -14,7 +16,10 @@ import pytest
 
 from icops_fhir.app import build
 from icops_fhir.cli import _parser as parser
+from icops_fhir.exchange import sites
+from icops_fhir.exchange.route import Route, routes
 from icops_fhir.fhir.packages import definitions
+from icops_fhir.mappers.v2.site import Site
 from icops_fhir.settings import VARIABLES, Settings, read
 from icops_fhir.store import engine
 
@@ -162,6 +167,17 @@ def test_the_first_table_of_settings_says_the_true_defaults() -> None:
     for names, values in rows:
         for name, value in zip(re.findall(r"`(\w+)`", names), re.findall(r"`([^`]*)`", values), strict=False):
             assert str(getattr(defaults, name.removeprefix("ICOPS_").lower())) == value
+
+
+def test_the_example_of_sites_and_routes_is_understood() -> None:
+    data = (ROOT / "examples" / "sites.json").read_bytes()
+    found, ways = sites.load(data), routes(json.loads(data)["routes"])
+    pages = (ROOT / "docs" / "how-to" / "connect-a-hospital-feed.md", ROOT / "docs" / "how-to" / "send-back-to-the-hospital.md")
+    named = {name for page in pages for name in re.findall(r"`([a-z_]+)`", page.read_text("utf-8"))}
+
+    assert {"GAM^CHU-LYS", "CH-MONTVERT", "*"} == set(found)
+    assert [(way.name, way.movements) for way in ways] == [("chu-lys", False)]
+    assert named - {"routes", "false"} <= {field.name for kind in (Site, Route) for field in fields(kind)}
 
 
 def test_every_decision_is_in_the_list() -> None:
