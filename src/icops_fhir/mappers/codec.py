@@ -132,15 +132,19 @@ def made(wants: tuple[tuple[tuple[str, ...], Any], ...]) -> Node:
 class Path:
     """One place in a FHIR resource or element, readable and writable."""
 
-    __slots__ = ("last", "steps", "text")
+    __slots__ = ("head", "last", "plain", "steps", "text")
 
     def __init__(self, path: str) -> None:
         self.text = path
         self.steps = _parse(path)
         self.last = self.steps[-1] if self.steps else Step("")
+        self.head = self.steps[0].key if self.steps else ""
+        self.plain = len(self.steps) == 1 and not self.last.listed and not self.last.resource
 
     def read(self, node: Any, context: Context) -> Any:
         """The value here, None when there is none."""
+        if self.plain:
+            return node.get(self.head) if isinstance(node, dict) else None
         for key, index, wants, resource, listed in self.steps:
             if not isinstance(node, dict):
                 return None
@@ -181,6 +185,9 @@ class Path:
 
     def write(self, node: Node, value: Any, context: Context) -> None:
         """Put a value here, creating what leads to it."""
+        if self.plain:
+            node[self.head] = value
+            return
         parent = self._parent(node, context)
         key, index, wants, resource, listed = self.last
         if resource:

@@ -59,24 +59,31 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
     needs   a member without which the element means nothing: then it is left to carry
     """
 
+    steps = [(at, at[0][0], at[0][1], to, to.head, by.decode, by.encode, when) for at, to, by, when in parts]
+    shorter: dict[int, list[Any]] = {}
+
+    def within(size: int) -> list[Any]:
+        """The rows that a repetition of so many components can reach."""
+        found = shorter.get(size)
+        if found is None:
+            found = shorter[size] = [s for s in steps if len(s[0]) > 1 or s[1] < size]
+        return found
+
     def decode(rep: Repetition, context: Context) -> Node | None:
         out: Node = {}
-        for at, to, by, when in parts:
-            if when is not None and not when(rep, context):
-                continue
+        for at, c, s, to, head, by_decode, _, when in within(len(rep)):
             if len(at) == 1:
-                c, s = at[0]
-                found: Any = rep[c][s] if c < len(rep) and s < len(rep[c]) else ""
-                if not found:
-                    continue
+                found: Any = rep[c][s] if s < len(rep[c]) else ""
             else:
-                found = tuple([leaf(rep, c, s) for c, s in at])
+                found = tuple([leaf(rep, x, y) for x, y in at])
                 if not any(found):
                     continue
-            value = by.decode(found, context)
+            if not found or (when is not None and not when(rep, context)):
+                continue
+            value = by_decode(found, context)
             if value is None:
                 continue
-            if to.steps:
+            if head:
                 to.write(out, value, context)
             else:
                 merge(out, value)
@@ -88,20 +95,24 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
 
     def encode(element: Node, context: Context) -> Repetition | None:
         rep: Repetition = []
-        for at, to, by, _ in parts:
-            value = to.read(element, context) if to.steps else element
-            if value is None:
-                continue
-            written = by.encode(value, context)
-            if written is None:
+        for at, c, s, to, head, _, by_encode, _ in steps:
+            if head:
+                if head not in element:
+                    continue
+                value = to.read(element, context)
+                if value is None:
+                    continue
+            else:
+                value = element
+            written = by_encode(value, context)
+            if not written:
                 continue
             if len(at) == 1:
-                if written:
-                    put(rep, at[0][0], at[0][1], written)
+                put(rep, c, s, written)
             else:
-                for (c, s), one in zip(at, written, strict=True):
+                for (x, y), one in zip(at, written, strict=True):
                     if one:
-                        put(rep, c, s, one)
+                        put(rep, x, y, one)
         return rep or None
 
     free = all(when is None for *_, when in parts)

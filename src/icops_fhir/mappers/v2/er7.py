@@ -161,11 +161,16 @@ class Segment:
         parts = self.line.split(d.field)
         header = self.name in HEADERS
         out: list[Field] = [[], [[[d.field]]], [[[parts[1] if len(parts) > 1 else ""]]]] if header else [[]]
+        component, repetition, subcomponent = d.component, d.repetition, d.subcomponent
         for part in parts[2:] if header else parts[1:]:
             if not part:
                 out.append([])
+            elif component not in part and repetition not in part and subcomponent not in part:
+                out.append([[[part]]])
+            elif subcomponent not in part:
+                out.append([[[c] for c in r.split(component)] for r in part.split(repetition)])
             else:
-                out.append([[c.split(d.subcomponent) for c in r.split(d.component)] for r in part.split(d.repetition)])
+                out.append([[c.split(subcomponent) for c in r.split(component)] for r in part.split(repetition)])
         return out
 
     def leaves(self) -> Leaves:
@@ -196,6 +201,7 @@ class Segment:
 
 
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}(?![A-Za-z0-9])")
+_BLOCK_END = re.compile(rb"\x1c\r?(?=\x0b|[\r\n]*\Z)")
 _TERMINATOR = re.compile(r"\r\n|\r|\n")
 
 
@@ -265,8 +271,8 @@ def parse(raw: bytes, site: Site = DEFAULT) -> Message:
 
     Raises FhirError (ack AR) when no MSH is found.
     """
-    if b"\x0b" in raw or b"\x1c" in raw:
-        raw = raw.replace(b"\x1c\r", b"").replace(b"\x1c", b"").replace(b"\x0b", b"")
+    if b"\x1c" in raw or raw[:1] == b"\x0b":
+        raw = b"".join(block.removeprefix(b"\x0b") for block in _BLOCK_END.split(raw))
     whole, codec = charset.decode(raw, site.charset)
     segments: list[Segment] = []
     terminators: list[str] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,12 +193,13 @@ def _line(state: _Decoding, line: er7.Segment) -> None:
         state.used.add((name, id(nodes[table.root])))
     made = table.read(fields, get, state.context)
     owner = nodes.get(table.root, {})
-    for at, text in table.residue(fields, nodes, state.context).items():
-        holder = made.get(at[:2], owner)
+    for at, text in table.residue(fields, nodes, made, state.context).items():
+        holder = made[at[:2]][0] if at[:2] in made else owner
         holder.setdefault("extension", []).append(carried.leaf(name, at, text, seen.lexemes.pop(at, None)))
     for at, raw in [*seen.lexemes.items(), *_spelled_fields(table, line)]:
         if at[:2] not in hidden:
-            made.get(at[:2], owner).setdefault("extension", []).append(carried.leaf(name, at, None, raw))
+            holder = made[at[:2]][0] if at[:2] in made else owner
+            holder.setdefault("extension", []).append(carried.leaf(name, at, None, raw))
     entry = carried.segment(name, {}, key, _unmapped(state, line, hidden) if hidden else [])
     state.order.append(entry)
     state.waiting.append(({a: n for a, n in nodes.items() if "resourceType" in n and n["resourceType"] != "Bundle"}, entry))
@@ -242,7 +242,7 @@ def _assemble(state: _Decoding, site: Site) -> Node:
     resources.remove(header)
     resources.insert(0, header)
     for n, one in enumerate(resources):
-        urls[id(one)] = str(uuid.UUID(hashlib.md5(f"{seed}{n}".encode(), usedforsecurity=False).hexdigest(), version=5))
+        urls[id(one)] = _uuid(seed, n)
     for reference, target in state.context.nested:
         reference["reference"] = f"urn:uuid:{urls[id(target)]}"
     for nodes, entry in state.waiting:
@@ -259,6 +259,12 @@ def _assemble(state: _Decoding, site: Site) -> Node:
         for one in resources
     ]
     return {key: bundle[key] for key in ("resourceType", "meta", "identifier", "type", "timestamp", "entry") if key in bundle}
+
+
+def _uuid(seed: str, rank: int) -> str:
+    """A name-based UUID (RFC 9562 §5.8) of a message and a rank."""
+    h = hashlib.blake2b(f"{seed}{rank}".encode(), digest_size=16).hexdigest()
+    return f"{h[:8]}-{h[8:12]}-8{h[13:16]}-8{h[17:20]}-{h[20:]}"
 
 
 def _encoding(state: _Decoding, site: Site) -> list[Node]:

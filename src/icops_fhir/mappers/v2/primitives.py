@@ -21,21 +21,23 @@ _UNHOLDABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 def holdable(value: str) -> bool:
     """Whether a FHIR string may hold this text. https://hl7.org/fhir/R4/datatypes.html#string"""
-    return value != NULL and not value.isspace() and _UNHOLDABLE.search(value) is None
+    if value.isprintable():
+        return value != NULL and not value.isspace()
+    return not value.isspace() and _UNHOLDABLE.search(value) is None
 
 
-def _text(value: str) -> str | None:
+def _text(value: str, _: Context | None = None) -> str | None:
     return value if value and holdable(value) else None
 
 
-def _written(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _written(value: object, _: Context | None = None) -> str | None:
+    return value if value and isinstance(value, str) else None
 
 
-text = plain(_text, _written)
+text = Codec(_text, _written)
 
 _CODE = re.compile(r"[^\s]+(?: [^\s]+)*\Z")
-code = plain(lambda value: value if value != NULL and _CODE.match(value) and holdable(value) else None, _written)
+code = Codec(lambda value, _: value if value != NULL and _CODE.match(value) and holdable(value) else None, _written)
 
 # ---------------------------------------------------------------- times
 

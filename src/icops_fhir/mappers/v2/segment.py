@@ -27,6 +27,7 @@ _ORIGIN = re.compile(r"[A-Z][A-Z0-9]{2}-\d+\.\d+\Z")
 
 Fields = list[list[Repetition]]
 Written = dict[tuple[int, int], Repetition]
+Made = dict[tuple[int, int], tuple[Node, "Row"]]
 
 
 class Alias(NamedTuple):
@@ -154,6 +155,8 @@ class Segment:
         """withhold: the repetitions that reach no resource; spelled: fields whose spelling is kept beside their value."""
         self.name, self.aliases, self.rows, self.withhold, self.spelled = name, dict(aliases), rows, withhold, spelled
         self.root = next(iter(aliases), "")
+        self.one = [(row, row.to.head) for row in rows if not row.many]
+        self.many = [(n, row) for n, row in enumerate(rows) if row.many]
         self.default: set[int] = set()
         seen: set[tuple[str, str]] = set()
         for n, row in enumerate(rows):
@@ -173,9 +176,9 @@ class Segment:
 
     # ------------------------------------------------------------ decode
 
-    def read(self, fields: Fields, get: Callable[[str], Node], context: Context) -> dict[tuple[int, int], Node]:
-        """Write into the aliases what the rows read; return the items made, by (field, repetition)."""
-        made: dict[tuple[int, int], Node] = {}
+    def read(self, fields: Fields, get: Callable[[str], Node], context: Context) -> Made:
+        """Write into the aliases what the rows read; return the items made, by (field, repetition), with their row."""
+        made: Made = {}
         size = len(fields)
         for row in self.rows:
             f = row.at[0]
@@ -199,7 +202,7 @@ class Segment:
                     if row.many:
                         value["id"] = f"{self.name}-{f}.1"
                         row.to.append(get(row.alias), value, context)
-                        made[f, 1] = value
+                        made[f, 1] = value, row
                     else:
                         self._place(row, get(row.alias), value, context)
                 continue
@@ -211,7 +214,7 @@ class Segment:
                 if value is not None:
                     value["id"] = f"{self.name}-{f}.{r}"
                     row.to.append(get(row.alias), value, context)
-                    made[f, r] = value
+                    made[f, r] = value, row
         return made
 
     @staticmethod
@@ -221,9 +224,12 @@ class Segment:
         else:
             merge(target, value)
 
-    def residue(self, fields: Fields, nodes: Mapping[str, Node], context: Context) -> Leaves:
+    def residue(self, fields: Fields, nodes: Mapping[str, Node], made: Made, context: Context) -> Leaves:
         """The leaves that writing the aliases would not give back, and "" where it would write what was not there."""
-        written = self.write(nodes, context)
+        written = self._singles(nodes, context)
+        for at, (node, row) in made.items():
+            if rep := row.by.encode(node, context):
+                written[at] = rep
         out: Leaves = {}
         for f, reps in enumerate(fields):
             for r, rep in enumerate(reps, 1):
@@ -246,23 +252,12 @@ class Segment:
 
     def write(self, nodes: Mapping[str, Node], context: Context, taken: Mapping[int, int] | None = None) -> Written:
         """What the rows write from the aliases. `taken` = the last repetition of a field that carried leaves hold."""
-        out: Written = {}
-        for n, row in enumerate(self.rows):
+        out = self._singles(nodes, context)
+        for n, row in self.many:
             node = nodes.get(row.alias)
-            if node is None:
+            if node is None or row.to.head not in node:
                 continue
             f = row.at[0]
-            if not row.many:
-                value = row.to.read(node, context) if row.to.steps else node
-                if value is None:
-                    continue
-                written = row.by.encode(value, context)
-                if written is None:
-                    continue
-                for g, rep in zip(row.at, written if len(row.at) > 1 else [written], strict=True):
-                    if rep:
-                        out.setdefault((g, 1), rep)
-                continue
             key, new = f"{self.name}-{f}.", []
             last = (taken or {}).get(f, 0)
             for one in row.to.items(node, context):
@@ -275,12 +270,40 @@ class Segment:
                         out[f, r] = rep
                 elif self._takes(n, row, one, origin):
                     new.append(one)
-            last = max([last, *(r for g, r in out if g == f)])
-            for one in new:
-                rep = row.by.encode(one, context)
-                if rep:
-                    last += 1
-                    out[f, last] = rep
+            if new:
+                last = max([last, *(r for g, r in out if g == f)])
+                for one in new:
+                    rep = row.by.encode(one, context)
+                    if rep:
+                        last += 1
+                        out[f, last] = rep
+        return out
+
+    def _singles(self, nodes: Mapping[str, Node], context: Context) -> Written:
+        """What the rows of one value write."""
+        out: Written = {}
+        for row, head in self.one:
+            node = nodes.get(row.alias)
+            if node is None:
+                continue
+            if head:
+                if head not in node:
+                    continue
+                value = row.to.read(node, context)
+                if value is None:
+                    continue
+            else:
+                value = node
+            written = row.by.encode(value, context)
+            if written is None:
+                continue
+            if len(row.at) == 1:
+                if written:
+                    out.setdefault((row.at[0], 1), written)
+            else:
+                for g, rep in zip(row.at, written, strict=True):
+                    if rep:
+                        out.setdefault((g, 1), rep)
         return out
 
     def _takes(self, n: int, row: Row, one: Node, origin: Any) -> bool:
