@@ -26,6 +26,8 @@ class Context:
     event    "A01"; french: the message follows the French extension (MSH-17 or MSH-12)
     resolve  reference text -> resource, while encoding
     nested   (Reference element, the resource it shall point to), while decoding
+    exact    set by a codec that has just decoded: encoding its value would give back all it was given
+    sure     the (field, repetition) of the segment at hand that were read so: they need no second look
     """
 
     zone: str = "Europe/Paris"
@@ -35,6 +37,8 @@ class Context:
     facts: dict[str, str] = field(default_factory=dict)
     resolve: dict[str, Node] = field(default_factory=dict)
     nested: list[tuple[Node, Node]] = field(default_factory=list)
+    exact: bool = False
+    sure: set[tuple[int, int]] = field(default_factory=set)
 
     def target(self, reference: Any) -> Node | None:
         """The resource a Reference element points to, inside this translation."""
@@ -47,12 +51,14 @@ class Codec(NamedTuple):
 
     reads   the (component, subcomponent), from 0, that decode looks at; None when it may look at any
     paths   where each of them goes, for people to read
+    exact   of a leaf codec: encode(decode(x)) == x wherever decode gives a value
     """
 
     decode: Callable[[Any, Context], Any]
     encode: Callable[[Any, Context], Any]
     reads: frozenset[tuple[int, int]] | None = None
     paths: Mapping[tuple[int, int], str] = MappingProxyType({})
+    exact: bool = False
 
 
 def plain(decode: Callable[[Any], Any], encode: Callable[[Any], Any]) -> Codec:
@@ -201,10 +207,12 @@ class Path:
             parent[key] = value
         elif index is not None:
             items = parent.setdefault(key, [])
-            if index < len(items):
-                items[index] = value
-            else:
+            if index >= len(items):
                 items.append(value)
+            elif isinstance(value, dict) and isinstance(items[index], dict):
+                merge(items[index], value)
+            else:
+                items[index] = value
         else:
             items = parent.setdefault(key, [])
             hit = next((item for item in items if matches(item, wants)), None)

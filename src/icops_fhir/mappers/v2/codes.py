@@ -85,7 +85,7 @@ def table_coding(number: str) -> Codec:
     def encode(coding: Any, _: Context) -> str | None:
         return str(coding["code"]) if isinstance(coding, dict) and coding.get("system") == uri and coding.get("code") else None
 
-    return Codec(decode, encode)
+    return Codec(decode, encode, exact=True)
 
 
 def coded(member: str, rows: Mapping[str, str], uri: str, default: str = "", implied: str = "") -> Codec:
@@ -117,7 +117,7 @@ def coded(member: str, rows: Mapping[str, str], uri: str, default: str = "", imp
             return was
         return back.get(now) if isinstance(now, str) and now != implied else None
 
-    return Codec(decode, encode)
+    return Codec(decode, encode, exact=True)
 
 
 def original(sidecar: Any, uri: str) -> str | None:

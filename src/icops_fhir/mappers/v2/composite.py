@@ -59,7 +59,13 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
     needs   a member without which the element means nothing: then it is left to carry
     """
 
-    steps = [(at, at[0][0], at[0][1], to, to.head, by.decode, by.encode, when) for at, to, by, when in parts]
+    texts = [to.text for _, to, *_ in parts]
+    # Exact: a leaf codec that gives its text back, alone at its place and on its path.
+    exact = [
+        by.exact and len(at) == 1 and texts.count(to.text) == 1 and sum(at[0] in p.at for p in parts) == 1 and not any(s.position for s in to.steps)
+        for at, to, by, _ in parts
+    ]
+    steps = [(at, at[0][0], at[0][1], to, to.head, by.decode, by.encode, when, sure) for (at, to, by, when), sure in zip(parts, exact, strict=True)]
     shorter: dict[int, list[Any]] = {}
 
     def within(size: int) -> list[Any]:
@@ -71,7 +77,9 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
 
     def decode(rep: Repetition, context: Context) -> Node | None:
         out: Node = {}
-        for at, c, s, to, head, by_decode, _, when in within(len(rep)):
+        sure = 0
+        context.exact = False
+        for at, c, s, to, head, by_decode, _, when, exactly in within(len(rep)):
             if len(at) == 1:
                 found: Any = rep[c][s] if s < len(rep[c]) else ""
             else:
@@ -83,6 +91,7 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
             value = by_decode(found, context)
             if value is None:
                 continue
+            sure += exactly
             if head:
                 to.write(out, value, context)
             else:
@@ -91,11 +100,13 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
             return None
         if fixed:
             merge(out, _copy(fixed))
+        if sure:
+            context.exact = sure == sum([sum([1 for one in subs if one]) for subs in rep])
         return out
 
     def encode(element: Node, context: Context) -> Repetition | None:
         rep: Repetition = []
-        for at, c, s, to, head, _, by_encode, _ in steps:
+        for at, c, s, to, head, _, by_encode, *_ in steps:
             if head:
                 if head not in element:
                     continue
@@ -136,7 +147,9 @@ def only(by: Codec) -> Codec:
 
     def decode(rep: Repetition, context: Context) -> Any:
         found = rep[0][0] if rep and rep[0] else ""
-        return by.decode(found, context) if found else None
+        value = by.decode(found, context) if found else None
+        context.exact = by.exact and len(rep) == 1 and len(rep[0]) == 1
+        return value
 
     def encode(value: Any, context: Context) -> Repetition | None:
         written = by.encode(value, context)

@@ -46,6 +46,17 @@ def _put(rep: Repetition, coding: Any, at: tuple[int, int, int, int], default: s
         put(rep, at[2], 0, system_name(uri))
 
 
+def _plain(rep: Repetition, out: Node, uri: str) -> bool:
+    """Whether a concept is one code, its label and its system, each as the message writes it."""
+    if len(rep) > 3 or any(len(subs) > 1 for subs in rep) or len(out.get("coding", ())) != 1:
+        return False
+    one = out["coding"][0]
+    if one.get("code", "") != leaf(rep, 0) or one.get("display", "") != leaf(rep, 1):
+        return False
+    named = leaf(rep, 2)
+    return (not named and one.get("system", "") == uri) or (one.get("system") != uri and system_name(one.get("system")) == named)
+
+
 @lru_cache(maxsize=256)
 def concept(default: str = "") -> Codec:
     """CWE ↔ CodeableConcept. `default` = the URI of the coding system when the message names none, or a table number."""
@@ -58,6 +69,7 @@ def concept(default: str = "") -> Codec:
         out: Node = {"coding": codings} if codings else {}
         if original := text.decode(leaf(rep, 8), context):
             out["text"] = original
+        context.exact = _plain(rep, out, uri)
         return out or None
 
     def encode(value: Any, _: Context) -> Repetition | None:

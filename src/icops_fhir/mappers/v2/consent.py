@@ -17,7 +17,7 @@ def consent(policy: str, about: str) -> Mapping[str, Any]:
         "status": "proposed",
         "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
         "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}], "text": about}],
-        "patient": "@Patient",
+        "patient": "@Patient!",
         "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}], "text": policy},
     }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from icops_fhir.mappers.codec import Codec, Context, Node
+from icops_fhir.mappers.codec import Codec, Context, Node, Path
 from icops_fhir.mappers.v2.codes import ADDRESS_TYPE, NAME_TYPE, coded, v2
 from icops_fhir.mappers.v2.composite import composite, leaf, row
 from icops_fhir.mappers.v2.er7 import Repetition
@@ -153,68 +153,40 @@ def referred(kind: str, by: Codec) -> Codec:
     return Codec(decode, encode, by.reads, {place: f"-> {kind}.{path}" for place, path in by.paths.items()})
 
 
-def _named(element: str, by: Codec) -> Codec:
-    """A codec of an element's members, applied to the first item of a list: the name of a Practitioner."""
-
-    def decode(value: Any, context: Context) -> Node | None:
-        found = by.decode(value, context)
-        return None if found is None else {element: [found]}
-
-    def encode(resource: Node, context: Context) -> Any:
-        items = resource.get(element)
-        return by.encode(items[0], context) if isinstance(items, list) and items and isinstance(items[0], dict) else None
-
-    return Codec(decode, encode, None, {place: f"{element}[0].{path}" for place, path in by.paths.items()})
+def _has_id(component: int) -> Any:
+    """Whether an identifier stands there: an authority alone identifies nobody."""
+    return lambda rep, _: bool(leaf(rep, component))
 
 
-_XCN_NAME = composite(
-    *name(2, 10),
-    row(4, "given[1]"),
-    row(19, "period.start", timestamp),
-    row(20, "period.end", timestamp),
-    row(21, "suffix[1]"),
+_XCN_ID = (row(1, "value"), *authority(9), row(13, _TYPE, code))
+XCN_IDENTIFIER = composite(*_XCN_ID, needs="value")  # a further repetition of the same person: one more identifier
+
+
+def _under(prefix: str, rows: tuple[Any, ...], only_with: Any = None) -> tuple[Any, ...]:
+    """Rows of an element, below a place."""
+    return tuple(
+        part._replace(
+            to=Path(f"{prefix}.{part.to.text}" if part.to.text else prefix),
+            when=part.when if only_with is None else (lambda rep, context, when=part.when: only_with(rep, context) and (when is None or when(rep, context))),
+        )
+        for part in rows
+    )
+
+
+PRACTITIONER = composite(  # extended composite ID and name of a person
+    *_under("identifier[0]", _XCN_ID, _has_id(0)),
+    *_under(
+        "name[0]",
+        (
+            *name(2, 10),
+            row(4, "given[1]"),
+            row(19, "period.start", timestamp),
+            row(20, "period.end", timestamp),
+            row(21, "suffix[1]"),
+        ),
+    ),
+    row(7, "qualification[0].code.text"),
 )
-_XCN_ID = composite(
-    row(1, "value"),
-    *authority(9),
-    row(13, _TYPE, code),
-    needs="value",
-)
-
-
-def _both(*codecs: Codec) -> Codec:
-    """Several codecs over one repetition, each for its own part."""
-
-    def decode(rep: Repetition, context: Context) -> Node | None:
-        out: Node = {}
-        for by in codecs:
-            out.update(by.decode(rep, context) or {})
-        return out or None
-
-    def encode(node: Node, context: Context) -> Repetition | None:
-        rep: Repetition = []
-        for by in codecs:
-            for c, subs in enumerate(by.encode(node, context) or []):
-                while len(rep) <= c:
-                    rep.append([""])
-                for s, one in enumerate(subs):
-                    while len(rep[c]) <= s:
-                        rep[c].append("")
-                    rep[c][s] = rep[c][s] or one
-        return rep or None
-
-    reads = [by.reads for by in codecs]
-    paths = {place: path for by in codecs for place, path in by.paths.items()}
-    return Codec(decode, encode, None if None in reads else frozenset().union(*(r for r in reads if r is not None)), paths)
-
-
-# extended composite ID and name of a person: a Practitioner
-PRACTITIONER = _both(
-    _named("identifier", _XCN_ID),
-    _named("name", _XCN_NAME),
-    composite(row(7, "qualification[0].code.text")),
-)
-XCN_IDENTIFIER = _XCN_ID  # a further repetition of the same person: one more identifier
 XCN = referred("Practitioner", PRACTITIONER)
 
 

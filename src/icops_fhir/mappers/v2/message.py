@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from icops_fhir.fhir.issue import FhirError, Issue
 from icops_fhir.mappers import registry
@@ -20,7 +20,7 @@ from icops_fhir.mappers.codec import Context, Node
 from icops_fhir.mappers.v2 import carried, charset, er7, segment
 from icops_fhir.mappers.v2.er7 import Leaves, Message, Place
 from icops_fhir.mappers.v2.primitives import offset
-from icops_fhir.mappers.v2.segment import Alias, Segment
+from icops_fhir.mappers.v2.segment import ABSENT, Alias, Segment
 from icops_fhir.mappers.v2.site import DEFAULT, Site
 
 ADT_ORDER = (
@@ -61,11 +61,24 @@ def context(message: Message, site: Site = DEFAULT) -> Context:
             "class": message.get("PV1-2.1"),
             "recorded": message.get("EVN-2.1"),
             "sent": get("7.1"),
+            "destination": get("5"),
+            "facility": get("6"),
         },
     )
 
 
 # ---------------------------------------------------------------- decode
+
+
+class _Waiting(NamedTuple):
+    """A reference to the resource of an alias that may not be there yet, and where to take it from if it never comes."""
+
+    reference: Node
+    alias: str
+    required: bool
+    holder: Any
+    key: Any
+    outer: Any
 
 
 @dataclass
@@ -77,33 +90,45 @@ class _Decoding:
     entries: list[Node] = field(default_factory=list)
     late: list[Node] = field(default_factory=list)
     current: dict[str, Node] = field(default_factory=dict)
-    pending: list[tuple[Node, str, list[Any] | Node, Any]] = field(default_factory=list)
+    pending: list[_Waiting] = field(default_factory=list)
     used: set[tuple[str, int]] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
     waiting: list[tuple[dict[str, Node], Node]] = field(default_factory=list)  # (alias -> resource, segment extension)
 
     def start(self) -> None:
-        """A new patient: links wait no longer, and what follows belongs to the new one."""
-        self.settle()
+        """A new message or patient: what waited for the one before waits no longer, what follows belongs to the new one."""
+        if "Patient" in self.current:
+            self.settle()
         header, bundle = self.current.get("MessageHeader"), self.current.get("Bundle")
         sender = self.current.get("Sender")
         self.current = {k: v for k, v in (("MessageHeader", header), ("Bundle", bundle), ("Sender", sender)) if v is not None}
 
     def settle(self) -> None:
-        """Give the waiting references their targets; take away those that have none."""
-        for reference, alias, holder, key in reversed(self.pending):
-            target = self.current.get(alias)
+        """Give the waiting references their targets; take away those that have none, or say that they are unknown."""
+        for one in reversed(self.pending):
+            target = self.current.get(one.alias)
             if target is not None:
-                self.context.nested.append((reference, target))
-            elif isinstance(holder, list):
-                holder[:] = [one for one in holder if one is not reference]
-            elif holder.get(key) is reference:
-                del holder[key]
+                self.context.nested.append((one.reference, target))
+            elif one.required:
+                del one.reference["reference"]
+                one.reference["extension"] = [dict(ABSENT)]
+            elif isinstance(one.holder, list):
+                one.holder[:] = [item for item in one.holder if item is not one.reference]
+                if not one.holder:
+                    one.outer.pop(one.key, None)
+            else:
+                one.holder.pop(one.key, None)
         self.pending = []
 
-    def fixed(self, value: Any, holder: Any = None, key: Any = None) -> Any:
-        """A copy of what a resource always holds, references waiting."""
-        if isinstance(value, dict | Mapping):
+    def fixed(self, value: Any, holder: Any, key: Any, outer: Any = None) -> Any:
+        """A copy of what a resource always holds; its references wait for their targets."""
+        if isinstance(value, str):
+            if not value.startswith("@"):
+                return value
+            reference: Node = {"reference": ""}
+            self.pending.append(_Waiting(reference, value[1:].rstrip("!"), value.endswith("!"), holder, key, outer))
+            return reference
+        if isinstance(value, Mapping):
             out: Node = {}
             for k, one in value.items():
                 out[k] = self.fixed(one, out, k)
@@ -111,12 +136,8 @@ class _Decoding:
         if isinstance(value, list | tuple):
             items: list[Any] = []
             for one in value:
-                items.append(self.fixed(one, items))
+                items.append(self.fixed(one, items, key, holder))
             return items
-        if isinstance(value, str) and value.startswith("@"):
-            reference: Node = {"reference": ""}
-            self.pending.append((reference, value[1:], holder, key))
-            return reference
         return value
 
     def make(self, alias: str, spec: Alias) -> Node:
@@ -124,8 +145,8 @@ class _Decoding:
             return self.bundle
         node: Node = {"resourceType": spec.type}
         said = spec.fixed(self.context) if callable(spec.fixed) else spec.fixed
-        if said:
-            node.update(self.fixed(said))
+        for k, one in (said or {}).items():
+            node[k] = self.fixed(one, node, k)
         (self.late if spec.late else self.entries).append(node)
         self.current[alias] = node
         return node
@@ -176,8 +197,6 @@ def _line(state: _Decoding, line: er7.Segment) -> None:
             owner = get(spec.type) if spec.type in table.aliases else state.current[spec.type]
             key = f"{name}.{count}"
             node: Node = {"id": key}
-            if spec.fixed and not callable(spec.fixed):
-                node.update(state.fixed(spec.fixed))
             owner.setdefault(spec.member, []).append(node)
         elif spec.type == "Bundle" and count > 1:
             return {}

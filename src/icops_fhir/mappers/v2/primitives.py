@@ -7,6 +7,7 @@ HL7 v2.5.1 §2.A (data types); https://hl7.org/fhir/R4/datatypes.html#primitive
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,10 +35,10 @@ def _written(value: object, _: Context | None = None) -> str | None:
     return value if value and isinstance(value, str) else None
 
 
-text = Codec(_text, _written)
+text = Codec(_text, _written, exact=True)
 
 _CODE = re.compile(r"[^\s]+(?: [^\s]+)*\Z")
-code = Codec(lambda value, _: value if value != NULL and _CODE.match(value) and holdable(value) else None, _written)
+code = Codec(lambda value, _: value if value != NULL and _CODE.match(value) and holdable(value) else None, _written, exact=True)
 
 # ---------------------------------------------------------------- times
 
@@ -119,7 +120,7 @@ def _date_written(value: object) -> str | None:
     return "".join(part for part in found.groups() if part) if found else None
 
 
-date = plain(_date, _date_written)
+date = Codec(lambda x, _: _date(x), lambda y, _: _date_written(y), exact=True)
 
 # ---------------------------------------------------------------- numbers and booleans
 
@@ -143,7 +144,13 @@ positive = plain(
     lambda t: int(t) if t.isascii() and t.isdigit() and t == str(int(t)) and 0 < int(t) < 2**31 else None,
     lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else None,
 )
-yes_no = plain({"Y": True, "N": False}.get, lambda v: {True: "Y", False: "N"}.get(v) if isinstance(v, bool) else None)  # HL70136
+
+
+def _exact(decode: Callable[[str], object], encode: Callable[[object], str | None]) -> Codec:
+    return Codec(lambda x, _: decode(x), lambda y, _: encode(y), exact=True)
+
+
+yes_no = _exact({"Y": True, "N": False}.get, lambda v: {True: "Y", False: "N"}.get(v) if isinstance(v, bool) else None)  # HL70136
 
 _OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+\Z")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")

@@ -12,7 +12,7 @@ right repetition. HL7 v2.5.1 §2.5; the mapping ideas are in docs/decisions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ from icops_fhir.mappers.codec import Codec, Context, Node, Path, merge
 from icops_fhir.mappers.v2.er7 import Delimiters, Leaves, Repetition, escape, text
 from icops_fhir.mappers.v2.er7 import Segment as Line
 
+# What stands for a required element that the message does not say. https://hl7.org/fhir/R4/extension-data-absent-reason.html
+ABSENT = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 _ORIGIN = re.compile(r"[A-Z][A-Z0-9]{2}-\d+\.\d+\Z")
 
 Fields = list[list[Repetition]]
@@ -36,7 +38,8 @@ class Alias(NamedTuple):
     type     the resource type; for an item, the alias that owns the list
     member   the list, for an item
     shared   the segment adds to the resource that an earlier segment made, if there is one
-    fixed    what the resource always holds; "@Alias" stands for a reference to that alias' resource
+    fixed    what the resource always holds; "@Alias" stands for a reference to that alias' resource, "@Alias!" for one
+             that FHIR requires
     """
 
     type: str
@@ -72,6 +75,7 @@ class Row(NamedTuple):
     which: str  # "all" | "first" | "rest": the repetitions this row reads
     when: Callable[[Repetition, Context], bool] | None
     fresh: Callable[[Node], bool] | None
+    alone: bool = True  # no other row of the table has its field or its place
 
 
 def field(
@@ -153,6 +157,7 @@ class Segment:
         withhold: Callable[[Fields, Context], set[tuple[int, int]]] | None = None, spelled: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         """withhold: the repetitions that reach no resource; spelled: fields whose spelling is kept beside their value."""
+        rows = tuple(row._replace(alone=_alone(row, rows)) for row in rows)
         self.name, self.aliases, self.rows, self.withhold, self.spelled = name, dict(aliases), rows, withhold, spelled
         self.root = next(iter(aliases), "")
         self.one = [(row, row.to.head) for row in rows if not row.many]
@@ -180,6 +185,7 @@ class Segment:
         """Write into the aliases what the rows read; return the items made, by (field, repetition), with their row."""
         made: Made = {}
         size = len(fields)
+        context.sure.clear()
         for row in self.rows:
             f = row.at[0]
             if len(row.at) > 1:
@@ -197,8 +203,11 @@ class Segment:
                 rep = all_reps[0]
                 if row.when is not None and not row.when(rep, context):
                     continue
+                context.exact = False
                 value = row.by.decode(rep, context)
                 if value is not None:
+                    if context.exact and row.alone:
+                        context.sure.add((f, 1))
                     if row.many:
                         value["id"] = f"{self.name}-{f}.1"
                         row.to.append(get(row.alias), value, context)
@@ -210,8 +219,11 @@ class Segment:
                 rep = all_reps[r - 1]
                 if (f, r) in made or (row.when is not None and not row.when(rep, context)):
                     continue
+                context.exact = False
                 value = row.by.decode(rep, context)
                 if value is not None:
+                    if context.exact:
+                        context.sure.add((f, r))
                     value["id"] = f"{self.name}-{f}.{r}"
                     row.to.append(get(row.alias), value, context)
                     made[f, r] = value, row
@@ -226,13 +238,16 @@ class Segment:
 
     def residue(self, fields: Fields, nodes: Mapping[str, Node], made: Made, context: Context) -> Leaves:
         """The leaves that writing the aliases would not give back, and "" where it would write what was not there."""
-        written = self._singles(nodes, context)
+        sure = context.sure
+        written = self._singles(nodes, context, sure)
         for at, (node, row) in made.items():
-            if rep := row.by.encode(node, context):
+            if at not in sure and (rep := row.by.encode(node, context)):
                 written[at] = rep
         out: Leaves = {}
         for f, reps in enumerate(fields):
             for r, rep in enumerate(reps, 1):
+                if (f, r) in sure:
+                    continue
                 again = written.pop((f, r), None)
                 if again == rep:
                     continue
@@ -279,12 +294,12 @@ class Segment:
                         out[f, last] = rep
         return out
 
-    def _singles(self, nodes: Mapping[str, Node], context: Context) -> Written:
-        """What the rows of one value write."""
+    def _singles(self, nodes: Mapping[str, Node], context: Context, sure: Collection[tuple[int, int]] = ()) -> Written:
+        """What the rows of one value write; those that are sure to give their field back need not."""
         out: Written = {}
         for row, head in self.one:
             node = nodes.get(row.alias)
-            if node is None:
+            if node is None or (row.alone and (row.at[0], 1) in sure):
                 continue
             if head:
                 if head not in node:
@@ -367,6 +382,25 @@ class Segment:
             return values
 
         return means
+
+
+def _alone(row: Row, rows: tuple[Row, ...]) -> bool:
+    """Whether a row of one value shares neither field nor place with another row."""
+    head = row.to.head
+    return bool(head) and not any(
+        other is not row and (set(other.at) & set(row.at) or (other.alias == row.alias and (not other.to.head or (other.to.head == head and not _apart(row, other)))))
+        for other in rows
+    )
+
+
+def _apart(row: Row, other: Row) -> bool:
+    """Whether two paths part ways at plain members."""
+    for mine, theirs in zip(row.to.steps, other.to.steps, strict=False):
+        if mine.key != theirs.key:
+            return True
+        if mine.listed or theirs.listed or mine.resource or theirs.resource:
+            return mine != theirs and bool(mine.wants) and bool(theirs.wants)
+    return False
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -53,10 +53,10 @@ def provenance(*targets: str) -> Any:
 
     def fixed(context: Context) -> Mapping[str, Any]:
         when = recorded(context)
-        out: Node = {"target": [f"@{alias}" for alias in targets], "recorded": when}
+        out: Node = {"target": [f"@{alias}{'!' if not n else ''}" for n, alias in enumerate(targets)], "recorded": when}
         if moment.decode(context.facts.get("recorded", ""), context) != when:
             out["_recorded"] = {"extension": [{"url": IMPLIED, "valueInstant": when}]}
-        return {**out, "agent": [{"who": "@Sender"}]}
+        return {**out, "agent": [{"who": "@Sender!"}]}
 
     return fixed
 

@@ -13,7 +13,7 @@ SEVERITY = {"SV": "high", "MI": "low", "U": "unable-to-assess"}  # HL70128
 
 AL1 = Segment(
     "AL1",
-    {"Allergy": resource("AllergyIntolerance", {"clinicalStatus": _ACTIVE, "patient": "@Patient"})},
+    {"Allergy": resource("AllergyIntolerance", {"clinicalStatus": _ACTIVE, "patient": "@Patient!"})},
     field(2, "Allergy", alone(coded("type", KIND, v2("0127")))),
     field(3, "Allergy.code", concept()),
     field(4, "Allergy", alone(coded("criticality", SEVERITY, v2("0128")))),

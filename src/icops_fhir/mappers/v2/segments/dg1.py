@@ -10,7 +10,7 @@ _ACTIVE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/conditio
 
 DG1 = Segment(
     "DG1",
-    {"Condition": resource("Condition", {"clinicalStatus": _ACTIVE, "subject": "@Patient", "encounter": "@Encounter"})},
+    {"Condition": resource("Condition", {"clinicalStatus": _ACTIVE, "subject": "@Patient!", "encounter": "@Encounter"})},
     field((3, 4), "Condition.code", DESCRIBED),
     field(5, "Condition.onsetDateTime", only(timestamp)),
     field(6, "Condition.category[0]", concept("0052")),

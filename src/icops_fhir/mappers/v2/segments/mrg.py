@@ -21,9 +21,9 @@ def hide(fields: Fields, context: Context) -> set[tuple[int, int]]:
 MRG = Segment(
     "MRG",
     {
-        "Former": resource("Patient", {"active": False, "link": [{"other": "@Patient", "type": "replaced-by"}]}),
+        "Former": resource("Patient", {"active": False, "link": [{"other": "@Patient!", "type": "replaced-by"}]}),
         "FormerAccount": resource("Account", {"status": "inactive", "subject": ["@Former"]}),
-        "FormerEncounter": resource("Encounter", {"status": "unknown", "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}, "subject": "@Former"}),
+        "FormerEncounter": resource("Encounter", {"status": "unknown", "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}, "subject": "@Former!"}),
     },
     field(1, "Former.identifier[]", CX),
     field(2, "Former.identifier[]", CX, fresh=never),

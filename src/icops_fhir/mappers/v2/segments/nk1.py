@@ -12,7 +12,7 @@ from icops_fhir.mappers.v2.telecom import XTN
 
 NK1 = Segment(
     "NK1",
-    {"RelatedPerson": resource("RelatedPerson", {"patient": "@Patient"})},
+    {"RelatedPerson": resource("RelatedPerson", {"patient": "@Patient!"})},
     field(2, "RelatedPerson.name[]", XPN),
     field(30, "RelatedPerson.name[]", XPN, fresh=never),
     field(3, "RelatedPerson.relationship[]", concept("0063")),

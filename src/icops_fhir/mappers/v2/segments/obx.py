@@ -9,7 +9,7 @@ from icops_fhir.mappers.v2.concept import concept
 from icops_fhir.mappers.v2.datatypes import EI, XCN, XON
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import instant, number, text, timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.segment import ABSENT, Segment, field, resource
 from icops_fhir.mappers.v2.segments._common import many_of, never
 from icops_fhir.mappers.v2.segments.pv1 import account as alone
 
@@ -17,7 +17,6 @@ STATUS = {  # HL70085
     "F": "final", "P": "preliminary", "C": "corrected", "D": "entered-in-error", "W": "entered-in-error", "X": "cancelled",
     "I": "registered", "R": "preliminary", "S": "preliminary", "U": "final", "A": "amended", "B": "preliminary", "V": "final",
 }  # fmt: skip
-ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 _UNIT = concept("http://unitsofmeasure.org")
 _VALUE = concept()
@@ -77,7 +76,7 @@ VALUE = Codec(_value, _value_written)
 
 OBX = Segment(
     "OBX",
-    {"Observation": resource("Observation", {"status": "unknown", "code": {"extension": [{"url": ABSENT, "valueCode": "unknown"}]}, "subject": "@Patient", "encounter": "@Encounter"})},
+    {"Observation": resource("Observation", {"status": "unknown", "code": {"extension": [ABSENT]}, "subject": "@Patient!", "encounter": "@Encounter"})},
     field(3, "Observation.code", concept()),
     field((2, 5, 6), "Observation", VALUE),
     field(7, "Observation.referenceRange[0].text", only(text)),

@@ -162,7 +162,7 @@ PID = Segment(
     {
         "Patient": resource("Patient"),
         "Account": resource("Account", {"status": "active", "subject": ["@Patient"]}),
-        "Mother": resource("RelatedPerson", {"patient": "@Patient", "relationship": [MOTHER]})._replace(late=True),
+        "Mother": resource("RelatedPerson", {"patient": "@Patient!", "relationship": [MOTHER]})._replace(late=True),
     },
     field(3, "Patient.identifier[]", CX),
     field(2, "Patient.identifier[]", CX, fresh=never),

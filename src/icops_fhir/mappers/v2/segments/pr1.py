@@ -24,7 +24,7 @@ def performer(role: str) -> Codec:
 
 PR1 = Segment(
     "PR1",
-    {"Procedure": resource("Procedure", {"status": "completed", "subject": "@Patient", "encounter": "@Encounter"})},
+    {"Procedure": resource("Procedure", {"status": "completed", "subject": "@Patient!", "encounter": "@Encounter"})},
     field((3, 4), "Procedure.code", DESCRIBED),
     field(5, "Procedure.performedDateTime", only(timestamp)),
     field(6, "Procedure.category", concept("0230")),

@@ -18,7 +18,7 @@ ZFA = Segment(
     {
         "RecordStatus": resource(
             "Observation",
-            {"status": "final", "code": {"text": "Statut du dossier médical partagé"}, "subject": "@Patient"},
+            {"status": "final", "code": {"text": "Statut du dossier médical partagé"}, "subject": "@Patient!"},
         ),
         "Feeding": resource("Consent", consent("https://www.legifrance.gouv.fr/codes/id/LEGIARTI000043895798", "Alimentation du DMP")),
         "Consultation": resource("Consent", consent("https://www.legifrance.gouv.fr/codes/id/LEGIARTI000043895798", "Consultation du DMP")),

@@ -12,7 +12,7 @@ ZFP = Segment(
     {
         "Occupation": resource(
             "Observation",
-            {"status": "final", "category": [_SOCIAL], "code": {"text": "Situation socio-professionnelle"}, "subject": "@Patient"},
+            {"status": "final", "category": [_SOCIAL], "code": {"text": "Situation socio-professionnelle"}, "subject": "@Patient!"},
         )
     },
     field(1, f"Occupation.valueCodeableConcept.coding[system={ACTIVITY}]", one_coding(ACTIVITY)),

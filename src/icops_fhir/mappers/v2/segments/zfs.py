@@ -8,7 +8,7 @@ from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import one_coding
 from icops_fhir.mappers.v2.datatypes import EI
 from icops_fhir.mappers.v2.primitives import text, timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.segment import ABSENT, Segment, field, resource
 from icops_fhir.mappers.v2.segments._common import ACT_CODE, CONFIDENTIALITY
 
 MODE, RIM = ours("pam-fr-zfs-6"), ours("pam-fr-zfs-7")
@@ -22,8 +22,8 @@ ZFS = Segment(
                 "meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}, {"system": ACT_CODE, "code": "PSY"}]},
                 "status": "active",
                 "category": [{"text": "Mode légal de soins en psychiatrie"}],
-                "code": {},
-                "subject": "@Patient",
+                "code": {"extension": [ABSENT]},
+                "subject": "@Patient!",
             },
         )
     },
