@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from decimal import Decimal
 from typing import Any
 
 from icops_fhir.fhir.issue import FhirError, Issue
@@ -63,13 +64,20 @@ def _route(row: Mapping[str, Any]) -> Route:
         raise _refused(f"route {label!r}: unknown {', '.join(unknown)}; known are {', '.join(known)}", f"route {label!r} : {', '.join(unknown)} inconnu")
     if missing := [name for name, f in known.items() if f.default is MISSING and name not in row]:
         raise _refused(f"route {label!r}: {', '.join(missing)} missing", f"route {label!r} : il manque {', '.join(missing)}")
-    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    values = {name: _plain(value) for name, value in row.items()}
     for name, value in values.items():
         if not isinstance(value, _TYPES[str(known[name].type)]) or (isinstance(value, bool) and known[name].type != "bool"):
             raise _refused(f"route {label!r}: {name} is {value!r}, {known[name].type} expected", f"route {label!r} : {name} vaut {value!r}, {known[name].type} attendu")
     if "|" in values["name"] or not all("^" in feed for feed in values["feeds"]):
         raise _refused(f"route {label!r}: feeds are written MSH-3^MSH-4, and a name has no |", f"route {label!r} : les flux s'écrivent MSH-3^MSH-4")
     return Route(**values)
+
+
+def _plain(value: Any) -> Any:
+    """A file read as FHIR JSON keeps the text of its numbers: 0.5 is a Number there."""
+    if isinstance(value, Decimal):
+        return float(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 _TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool, "tuple[str, ...]": tuple}
