@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from operator import is_
 from typing import Any
 
 from icops_fhir.fhir.json import Resource, canonical
@@ -29,10 +30,27 @@ def _origin(item: Mapping[str, Any]) -> str:
 
 
 def bare(value: Any) -> Any:
-    """The value without the Element ids that say which field it came from: a merged resource has several sources."""
+    """The value without the Element ids that say which field it came from: a merged resource has several sources.
+
+    What has none is given back itself, not a copy.
+    """
     if isinstance(value, dict):
-        return {name: bare(child) for name, child in value.items() if name != "id" or not isinstance(child, str) or not _ORIGIN.match(child)}
-    return [bare(child) for child in value] if isinstance(value, list) else value
+        out = value
+        for name, child in value.items():
+            if isinstance(child, (dict, list)):
+                kept = bare(child)
+                if kept is child:
+                    continue
+                out = dict(value) if out is value else out
+                out[name] = kept
+            elif name == "id" and isinstance(child, str) and _ORIGIN.match(child):
+                out = dict(value) if out is value else out
+                del out[name]
+        return out
+    if isinstance(value, list):
+        found = [bare(child) for child in value]
+        return value if all(map(is_, found, value)) else found
+    return value
 
 
 def units(resource: Resource) -> Units:

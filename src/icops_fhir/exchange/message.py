@@ -92,14 +92,19 @@ def _people(work: Work, bundle: Resource, entries: list[tuple[str, Resource]], k
     used = resolve.used(entries, sender)
     named = [(url, r) for url, r in entries if url in used]
     patient = demographics.scope(work, entries)
-    for url, resource in resolve.ranked(named, (*resolve.SHARED, *resolve.ROLES)):
+    ranked = resolve.ranked(named, (*resolve.SHARED, *resolve.ROLES))
+    for url, resource in ranked:
         pointed = resolve.pointed(resource, known)
         if resource["resourceType"] in resolve.ROLES:
             known[url] = resolve.role(work, pointed, patient)
         else:
             known[url] = resolve.shared(work, pointed, "" if url == sender else patient)
-    for url, resource in resolve.ranked(named, (*resolve.SHARED, *resolve.ROLES)):
-        work.say(known[url], feed.units(resolve.pointed(resource, known)), known[url])
+    told: dict[str, list[Resource]] = {}
+    for url, resource in ranked:
+        pointed = resolve.pointed(resource, known)
+        if not any(feed.same(pointed, said) for said in told.get(known[url], ())):  # a message names one place many times
+            told.setdefault(known[url], []).append(pointed)
+            work.say(known[url], feed.units(pointed), known[url])
 
 
 def _stay(
@@ -120,7 +125,7 @@ def _stay(
     known |= {url: where.movement or where.encounter for url, _ in moves}
     if account and where.account:
         known[account[0]] = where.account
-    said = statement.read(message, site, received, resolve.pointed(place, known), resolve.pointed(own, known) if own else None, original)
+    said = statement.read(message, work.stamp, at, resolve.pointed(place, known), resolve.pointed(own, known) if own else None, original)
     return venue.apply(work, message, said, where, resolve.pointed(account[1], known) if account else None)
 
 

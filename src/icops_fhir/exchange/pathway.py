@@ -10,10 +10,9 @@ from functools import cache
 
 from icops_fhir.careplan.current import Pathway, Resource, local
 from icops_fhir.careplan.definition import COORDINATION, ORIENTATION
+from icops_fhir.exchange.stored import asking, value
 from icops_fhir.fhir import packages
 from icops_fhir.fhir.issue import FhirError, Issue
-from icops_fhir.fhir.json import loads
-from icops_fhir.search.query import parse
 from icops_fhir.store.protocol import Reader
 
 PAGE, MOST = 500, 10_000  # resources read at once, and of one type for one patient
@@ -22,7 +21,7 @@ PAGE, MOST = 500, 10_000  # resources read at once, and of one type for one pati
 def load(tx: Reader, patient: str) -> Pathway:
     """The current resources of `patient` ("Patient/x"). Without an active CarePlan only the Patient is read."""
     version = tx.read(*patient.split("/", 1)) if patient else None
-    who: Resource = loads(version.body) if version and version.body else {"resourceType": "Patient", "id": patient.partition("/")[2]}
+    who: Resource = value(version.body) if version and version.body else {"resourceType": "Patient", "id": patient.partition("/")[2]}
     plans = _all(tx, "CarePlan", ("subject", patient), ("status", "active")) if version and version.body else []
     if not plans:
         return Pathway(who)
@@ -42,12 +41,12 @@ def load(tx: Reader, patient: str) -> Pathway:
 
 
 def _all(tx: Reader, type: str, *params: tuple[str, str]) -> list[Resource]:
-    query = parse(type, [*params, ("_count", str(PAGE))], strict=True)
+    query = asking(type, *params, count=PAGE)
     out: list[Resource] = []
     cursor: str | None = ""
     while cursor is not None and len(out) < MOST:
-        page = tx.search(query.at(cursor))
-        out += [loads(version.body) for version in page.versions]
+        page = tx.search(query.at(cursor) if cursor else query)
+        out += [value(version.body) for version in page.versions]
         cursor = page.next
     if cursor is not None:
         asked = "&".join(f"{name}={value}" for name, value in params)
@@ -92,6 +91,6 @@ def _persons(tx: Reader, teams: Iterable[Resource]) -> Iterable[tuple[str, str]]
     members = {local(p.get("member", {}).get("reference", "")) for team in teams for p in team.get("participant", ())}
     for reference in sorted(m for m in members if m.startswith("PractitionerRole/")):
         version = tx.read(*reference.split("/", 1))
-        role = loads(version.body) if version and version.body else {}
+        role = value(version.body) if version and version.body else {}
         if person := local(role.get("practitioner", {}).get("reference", "")):
             yield reference, person

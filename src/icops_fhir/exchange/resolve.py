@@ -6,6 +6,7 @@ PAM-FR §6.8 (ROL), data types N.8 (XCN), N.9 (XON): RPPS, ADELI, FINESS and UF 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import is_
 from typing import Any
 
 from icops_fhir.exchange import feed, identity
@@ -21,28 +22,24 @@ NATIONAL = {"RPPS": "https://rpps.esante.gouv.fr", "FINEG": "https://finess.esan
 MACHINE = f"{BASE}/StructureDefinition/v2-"  # carried leaves, segment order, encoding: of the message, not of the patient
 
 
-def clean(value: Any, known: Mapping[str, str] | None = None) -> Any:
-    """A copy without what only the reverse translation needs: carried leaves stay in the kept Bundle alone.
+def clean(value: Any) -> Any:
+    """The value without what only the reverse translation needs: carried leaves stay in the kept Bundle alone.
 
-    With `known`, references become ours; those to what this message brings and we do not keep are left out.
+    What has nothing to lose is given back itself, not a copy: nobody here changes a value in place.
     """
     if isinstance(value, dict):
-        out = {}
+        out = value
         for name, child in value.items():
-            if isinstance(child, (dict, list)):
-                child = clean(child, known)
-                if not child:
-                    continue
-            elif name == "reference" and known is not None and isinstance(child, str):
-                child = known.get(child, child)
-                if child.startswith("urn:uuid:"):
-                    continue
-            out[name] = child
+            if isinstance(child, (dict, list)) and ((kept := clean(child)) is not child or not kept):
+                out = dict(value) if out is value else out
+                if kept:
+                    out[name] = kept
+                else:
+                    del out[name]
         return out
-    if isinstance(value, list):
-        found = [clean(child, known) if isinstance(child, (dict, list)) else child for child in value if not _machine(child)]
-        return [child for child in found if child not in ({}, [])]
-    return value
+    found = [clean(child) if isinstance(child, (dict, list)) else child for child in value if not _machine(child)]
+    found = [child for child in found if child not in ({}, [])]
+    return value if len(found) == len(value) and all(map(is_, found, value)) else found
 
 
 def _machine(item: Any) -> bool:
@@ -56,9 +53,32 @@ def entries(bundle: Resource) -> list[tuple[str, Resource]]:
 
 
 def pointed(resource: Resource, known: Mapping[str, str]) -> Resource:
-    """The resource as it is stored: no machinery, its references ours."""
-    out: Resource = clean(resource, known)
+    """The resource as it is stored: its references ours; those to what this message brings and we do not keep are left out."""
+    out: Resource = _point(resource, known)
     return out
+
+
+def _point(value: Any, known: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        out = value
+        for name, child in value.items():
+            if isinstance(child, (dict, list)):
+                new = _point(child, known)
+                gone = not new
+            elif name == "reference" and isinstance(child, str):
+                new = known.get(child, child)
+                gone = new.startswith("urn:uuid:")
+            else:
+                continue
+            if new is not child or gone:
+                out = dict(value) if out is value else out
+                if gone:
+                    del out[name]
+                else:
+                    out[name] = new
+        return out
+    found = [_point(child, known) if isinstance(child, (dict, list)) else child for child in value]
+    return value if all(map(is_, found, value)) else [child for child in found if child not in ({}, [])]
 
 
 def _strong(resource: Resource) -> list[Resource]:

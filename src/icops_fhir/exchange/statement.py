@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from icops_fhir.exchange import feed, moment, movement
+from icops_fhir.exchange import feed, movement
 from icops_fhir.exchange.movements import (
     ADMISSIONS,
     CANCEL,
@@ -22,7 +22,7 @@ from icops_fhir.exchange.movements import (
 )
 from icops_fhir.fhir.json import Resource
 from icops_fhir.mappers.v2.er7 import Message
-from icops_fhir.mappers.v2.site import DEFAULT, Site
+from icops_fhir.mappers.v2.site import DEFAULT
 
 IDENTITY = ("A24", "A28", "A29", "A30", "A31", "A37", "A40", "A44", "A47")  # ITI-30: their PV1 says nobody moved
 ACTIONS = {"INSERT": INSERT, "UPDATE": UPDATE, "CANCEL": CANCEL, "DELETE": CANCEL, "REFERENCE": UPDATE}
@@ -69,8 +69,8 @@ def key(message: Message) -> str:
     return f"{inserted}/{visit}/{ANY}^{message.sender}^"
 
 
-def read(message: Message, site: Site, received: str, venue: Resource, own: Resource | None, original: str) -> Statement:
-    """The statement of this message. `venue` and `own` are its Encounters, references already ours."""
+def read(message: Message, stamp: str, at: str, venue: Resource, own: Resource | None, original: str) -> Statement:
+    """The statement of this message, written at `stamp`, of a movement at `at`. `venue` and `own` are its Encounters, references already ours."""
     found = zbe(message)
     event = message.event
     inserted = found.original or (CANCELS.get(event) or CROSSED.get(event, event) if found.action == CANCEL else "" if found.action == UPDATE else event)
@@ -79,10 +79,10 @@ def read(message: Message, site: Site, received: str, venue: Resource, own: Reso
         scope = VENUE if message.get("PV1-51") == VENUE else DOSSIER
     period = venue.get("period", {})
     return Statement(
-        stamp=moment.stamp(message, received, site),
+        stamp=stamp,
         action=found.action,
         trigger=inserted,
-        at=moment.happened(message, received, site),
+        at=at,
         scope=scope,
         facts=_told(venue, "period"),
         own=_told(own or {}),

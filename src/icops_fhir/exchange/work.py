@@ -8,13 +8,17 @@ from uuid import UUID
 
 from icops_fhir.exchange import feed, identity, keys
 from icops_fhir.exchange.movements import Movement
+from icops_fhir.exchange.stored import asking, value
 from icops_fhir.fhir.issue import Issue
 from icops_fhir.fhir.json import Resource, canonical, dumps, loads
-from icops_fhir.search.query import parse
 from icops_fhir.store.engine import prepare
 from icops_fhir.store.protocol import Transaction, Version
 
-BATCH = 500
+ECHOED = ("Patient", "Encounter")  # the types whose edits go back to hospitals: whose each version is must be known
+
+
+def _same(before: Resource | None, after: Resource) -> bool:
+    return before is after or (before is not None and _content(before) == _content(after))
 
 
 def _content(resource: Resource) -> bytes:
@@ -44,7 +48,7 @@ class Work:
         if reference not in self._before:
             type_, _, id_ = reference.partition("/")
             version = self.tx.read(type_, id_)
-            self._before[reference] = loads(version.body) if version is not None and version.body else None
+            self._before[reference] = value(version.body) if version is not None and version.body else None
         return self._before[reference]
 
     def put(self, resource: Resource) -> str:
@@ -72,8 +76,7 @@ class Work:
         """What the movements of all senders together make of a resource: the whole of it, the last one included."""
         record = self.tx.record(keys.FEED, f"{keys.FOLD}|{reference}")
         current = self._current(reference, None)
-        standing = feed.units(current)
-        before: feed.Units = loads(record.body) if record else {unit: standing[unit] for unit in units if unit in standing}
+        before: feed.Units = loads(record.body) if record else {unit: said for unit, said in feed.units(current).items() if unit in units}
         merged = feed.merge(current, before, units)
         self.put(merged)
         self.tx.put(keys.FEED, f"{keys.FOLD}|{reference}", dumps(units), owner=owner)
@@ -85,7 +88,7 @@ class Work:
 
     def search(self, type_: str, *parameters: tuple[str, str]) -> list[Resource]:
         """The resources found, all of them, as this message leaves them."""
-        query = parse(type_, [*parameters, ("_count", str(BATCH))], strict=True)
+        query = asking(type_, *parameters)
         out: list[Resource] = []
         cursor: str | None = ""
         while cursor is not None:
@@ -111,10 +114,11 @@ class Work:
         out = []
         for reference, resource in self._after.items():
             before = self._before.get(reference)
-            if before is not None and _content(before) == _content(resource):
+            if _same(before, resource):
                 continue
             version = self.tx.write(prepare(resource))
-            self.tx.put(keys.ORIGIN, f"{reference}/{version.version}", b"{}", owner=self.sender)
+            if version.type in ECHOED:
+                self.tx.put(keys.ORIGIN, f"{reference}/{version.version}", b"{}", owner=self.sender)
             self._before[reference] = resource
             out.append(version)
         self._after.clear()
