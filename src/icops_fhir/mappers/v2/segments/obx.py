@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from icops_fhir.mappers.codec import Codec, Context, Node
 from icops_fhir.mappers.v2.codes import coded, v2
 from icops_fhir.mappers.v2.composite import leaf, only
@@ -17,22 +20,36 @@ STATUS = {  # HL70085
     "F": "final", "P": "preliminary", "C": "corrected", "D": "entered-in-error", "W": "entered-in-error", "X": "cancelled",
     "I": "registered", "R": "preliminary", "S": "preliminary", "U": "final", "A": "amended", "B": "preliminary", "V": "final",
 }  # fmt: skip
+PRECISION = "http://hl7.org/fhir/StructureDefinition/quantity-precision"
+_PLAIN = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?\Z")  # NM: no exponent. HL7 v2.5.1 §2.A.47
 _CODED = ("CE", "CWE", "CNE", "CF", "IS", "ID")
 _UNIT = concept("http://unitsofmeasure.org")
 _VALUE = concept()
 
 
 def _quantity(rep: Repetition, unit: Repetition, context: Context) -> Node | None:
-    value = number.decode(leaf(rep, 0), context)
+    written = leaf(rep, 0)
+    value = number.decode(written, context) if _PLAIN.match(written) and len(written) < 16 else None
     if value is None:
         return None
     out: Node = {"value": value}
+    if written.endswith("0") and "." in written:  # a client that computes drops the zeros: the precision says them
+        out["_value"] = {"extension": [{"url": PRECISION, "valueInteger": len(written.partition(".")[2])}]}
     said = (_UNIT.decode(unit, context) or {}).get("coding", [{}])[0]
     if said.get("display") or said.get("code"):
         out["unit"] = said.get("display") or said["code"]
     if said.get("code"):
         out |= {"system": said["system"], "code": said["code"]} if "system" in said else {"code": said["code"]}
     return {"valueQuantity": out}
+
+
+def _precise(written: str | None, sidecar: Any) -> str | None:
+    """A number with the zeros that its precision says."""
+    digits = next((e.get("valueInteger") for e in (sidecar or {}).get("extension", ()) if e.get("url") == PRECISION), 0)
+    if written is None or not digits or not _PLAIN.match(written):
+        return written
+    whole, _, decimals = written.partition(".")
+    return f"{whole}.{decimals.ljust(int(digits), '0')}"
 
 
 def _value(reps: list[Repetition], context: Context) -> Node | None:
@@ -56,7 +73,7 @@ def _text(rep: Repetition, context: Context) -> Node | None:
 
 def _value_written(node: Node, context: Context) -> list[Repetition] | None:
     if isinstance(quantity := node.get("valueQuantity"), dict):
-        written = number.encode(quantity.get("value"), context)
+        written = _precise(number.encode(quantity.get("value"), context), quantity.get("_value"))
         if written is None:
             return None
         coding = {k: v for k, v in (("code", quantity.get("code")), ("system", quantity.get("system"))) if v}

@@ -141,6 +141,7 @@ def coding(uri: str) -> Codec:
 
     def decode(rep: Repetition, context: Context) -> Node | None:
         found = whole.decode([*rep[:3]], context)
+        context.exact = context.exact and len(rep) <= 3
         return found["coding"][0] if found and found.get("coding") else None
 
     return Codec(decode, lambda one, context: whole.encode({"coding": [one]}, context), frozenset({(0, 0), (1, 0), (2, 0)}))
