@@ -135,6 +135,7 @@ def test_records_come_by_key_by_owner_and_by_due(store):
 
     assert keys() == "abcd"
     assert (keys(after_key="a"), keys(limit=2), keys(owner="x")) == ("bcd", "ab", "bcd")
+    assert (keys(owner="x", after_key="b", limit=1), keys(owner="nobody"), keys(owner="")) == ("c", "", "")
     assert (keys(due_before="2026-03"), keys(due_before="2026-02", owner="x"),
                                         keys(due_before="2026-01"), keys(due_before="9", limit=2)) == ("dca", "dc", "d", "dc")
     assert store.view(lambda r: r.record("queue", "a")).body == b"3"

@@ -133,6 +133,14 @@ def test_every_named_statement_is_planned_without_a_scan_of_a_whole_table(name):
     assert name in ("last", "last_pk", "fingerprints") or "SCAN" not in plan
 
 
+def test_the_records_of_one_owner_are_found_by_their_owner_whatever_the_others_are():
+    connection = memory()
+    migrate(connection)
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + queries()["records_owner"], ["1"] * 4)]
+
+    assert plan == ["SEARCH record USING INDEX record_owner (kind=? AND owner=? AND key>?)"]
+
+
 def test_the_columns_written_are_those_of_the_schema():
     connection = memory()
     migrate(connection)

@@ -91,7 +91,7 @@ class SqliteReader:
         name = "records" if due_before is None else "records_due"
         args: list[Any] = [kind, after_key or "" if due_before is None else due_before]
         if owner is not None:
-            name, args = f"{name}_owner", [*args, owner]
+            name, args = f"{name}_owner" if owner or due_before is not None else f"{name}_unowned", [*args, owner]
         return [Record._make(row) for row in self._execute(self._sql[name], (*args, limit))]
 
     def cursor(self, name: str) -> int:

@@ -62,7 +62,11 @@ SELECT kind, key, owner, due, body FROM record WHERE kind = ? AND key = ?;
 -- name: records
 SELECT kind, key, owner, due, body FROM record WHERE kind = ? AND key > ? ORDER BY key LIMIT ?;
 
+-- A place for a value does not tell the planner that there is an owner: it must be said, or the whole kind is read.
 -- name: records_owner
+SELECT kind, key, owner, due, body FROM record WHERE kind = ? AND key > ? AND owner = ? AND owner <> '' ORDER BY key LIMIT ?;
+
+-- name: records_unowned
 SELECT kind, key, owner, due, body FROM record WHERE kind = ? AND key > ? AND owner = ? ORDER BY key LIMIT ?;
 
 -- name: records_due
