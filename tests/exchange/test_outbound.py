@@ -31,6 +31,9 @@ A28 = "adt_a28_create_ins_vali_full"
 CODES = tuple[str, ...]
 
 
+AUTHORITY = "1.2.250.1.999.7"
+
+
 class Hospital:
     """A receiver that remembers what it is told, and answers with the codes given, then AA."""
 
@@ -91,7 +94,7 @@ async def house(tmp_path: Path, hospital: Hospital, sender: str = "GAM^CHU-LYS",
     store = engine.open(f"sqlite:///{tmp_path / 'x.db'}", utc)
     try:
         async with serve(hospital, Wire(port=0)) as port:
-            route = Route(**{"name": "hospital", "host": "127.0.0.1", "port": port, "feeds": (sender,), "timeout": 2.0, "first_pause": 0.05, **settings})
+            route = Route(**{"name": "hospital", "host": "127.0.0.1", "port": port, "feeds": (sender,), "timeout": 2.0, "first_pause": 0.05, "authority": AUTHORITY, **settings})
             task = asyncio.create_task(deliver.run(store, utc, [route]))
             try:
                 with patch.object(deliver, "LAZY", 1):  # so that a test sees where the follower is
@@ -234,6 +237,22 @@ def test_a_receiver_that_fails_gets_the_same_bytes_again(tmp_path: Path) -> None
             await hospital.hears(3)
             await home.settled()
         assert len(set(hospital.raw)) == 1
+
+    run(test)
+
+
+def test_a_full_queue_leaves_what_follows_in_the_feed(tmp_path: Path) -> None:
+    async def test() -> None:
+        hospital = Hospital("silence", "silence")
+        async with house(tmp_path, hospital, timeout=0.2, queue=1) as home:
+            await home.message("adt_a03_insert_discharge_home")
+            for phone in ("0400000001", "0400000002", "0400000003"):
+                patient = await home.one("Patient")
+                old = next(t["value"] for t in patient["telecom"] if t["value"] in ("0478990114", "0400000001", "0400000002"))
+                await home.write(with_phone(patient, old, phone))
+            assert len(await home.store.read(lambda r: r.records(outbox.kind("hospital")))) <= 1
+            await home.settled()
+        assert b"0400000003" in hospital.raw[-1]
 
     run(test)
 
@@ -427,7 +446,7 @@ def test_ending_a_stay_is_an_a03_under_our_own_authority_and_correcting_it_is_it
 
         assert (end.get("MSH-9.2"), end.get("MSH-9.3"), end.get("PV1-45")) == ("A03", "ADT_A03", "20260309110000")
         assert [end.get(f"ZBE-{i}") for i in (2, 3, 4, 5, 6)] == ["20260309110000", "", "INSERT", "N", ""]
-        assert [end.get("ZBE-1.2"), end.get("ZBE-1.3"), end.get("ZBE-1.4")] == ["ICOPS-FHIR", "1.2.250.1.213.1.4.99", "ISO"]
+        assert [end.get("ZBE-1.2"), end.get("ZBE-1.3"), end.get("ZBE-1.4")] == ["ICOPS-FHIR", AUTHORITY, "ISO"]
         assert end.get("ZBE-1.1") != base.get("ZBE-1.1")
         assert end.first("PID").line == base.first("PID").line
         assert [corrected.get(f"ZBE-{i}") for i in (1, 2, 4, 6)] == [end.get("ZBE-1"), "20260309120000", "UPDATE", "A03"]
@@ -442,6 +461,8 @@ def test_a_route_that_is_not_understood_is_refused_by_name() -> None:
     for bad in ({**good, "prot": 1}, {**good, "port": "1"}, {**good, "movements": 1}, {k: v for k, v in good.items() if k != "feeds"}, {**good, "feeds": ["B"]}):
         with pytest.raises(FhirError, match="route 'a'"):
             routes([bad])
+    with pytest.raises(FhirError, match="authority is needed"):
+        routes([{**good, "movements": True}])
     with pytest.raises(FhirError, match="two routes"):
         routes([good, good])
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from icops_fhir.exchange.route import Route
+from icops_fhir.fhir.issue import FhirError, Issue
 from icops_fhir.mappers.v2 import charset, er7
 from icops_fhir.mappers.v2.er7 import Delimiters, Message
 from icops_fhir.validator.identity_traits import INS_SYSTEMS, INS_TYPES
@@ -107,6 +108,9 @@ def z99(raw: bytes, before: bytes, envelope: Envelope, allowed: Callable[[str], 
 
 def a03(raw: bytes, envelope: Envelope, number: str, allowed: Callable[[str], bool]) -> bytes:
     """The end of a stay that someone else than the hospital declares: a movement under our own authority."""
+    if not envelope.route.authority:
+        said = f"route {envelope.route.name!r} has no authority (an OID of yours) to number our movements under"
+        raise FhirError(Issue("error", "business-rule", said, ("ZBE-1",), rule="icops-route-authority", french=f"la route {envelope.route.name!r} n'a pas d'authority (un OID à vous) pour numéroter nos mouvements"))
     out = Lines(_parsed(raw))
     identity = out.components(number, envelope.route.application, envelope.route.authority, "ISO")
     if out.first("ZBE") < 0:

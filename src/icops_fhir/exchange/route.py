@@ -20,7 +20,8 @@ class Route:
     feeds       the senders it serves, "MSH-3^MSH-4" as in their messages; a patient none of them sent is not told
     movements   Z99 and A03 may leave too, not only A31
     relays      what another feed changed leaves too, not only what a FHIR client edited
-    authority   OID under which we number the movements we make (ZBE-1)
+    authority   OID, yours, under which we number the movements we make (ZBE-1); needed where movements leave
+    queue       messages that may wait; beyond, the changes wait in the feed
     patience    how long a message without an acknowledgment is sent again; `refusals`: how many AE it may get
     """
 
@@ -32,7 +33,8 @@ class Route:
     facility: str = "ICOPS"  # MSH-4
     to_application: str = ""  # MSH-5; the feed's own MSH-3 when empty
     to_facility: str = ""  # MSH-6; the feed's own MSH-4 when empty
-    authority: str = "1.2.250.1.213.1.4.99"
+    authority: str = ""
+    queue: int = 10_000
     zone: str = "Europe/Paris"
     movements: bool = False
     relays: bool = False
@@ -70,7 +72,13 @@ def _route(row: Mapping[str, Any]) -> Route:
             raise _refused(f"route {label!r}: {name} is {value!r}, {known[name].type} expected", f"route {label!r} : {name} vaut {value!r}, {known[name].type} attendu")
     if "|" in values["name"] or not all("^" in feed for feed in values["feeds"]):
         raise _refused(f"route {label!r}: feeds are written MSH-3^MSH-4, and a name has no |", f"route {label!r} : les flux s'écrivent MSH-3^MSH-4")
-    return Route(**values)
+    route = Route(**values)
+    if route.movements and not route.authority:
+        raise _refused(
+            f"route {label!r}: movements leave, so authority is needed: an OID of yours to number ours under",
+            f"route {label!r} : des mouvements partent, il faut authority, un OID qui est le vôtre pour numéroter les nôtres",
+        )
+    return route
 
 
 def _plain(value: Any) -> Any:

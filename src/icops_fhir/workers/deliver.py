@@ -83,6 +83,7 @@ class Desk:
     transport: Transport
     failures: int = 0  # in a row, of the connection
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    room: asyncio.Event = field(default_factory=asyncio.Event)
 
     # ------------------------------------------------------------ from the feed to the queue
 
@@ -99,11 +100,21 @@ class Desk:
                 await self.store.changed(after)
                 continue
             composed = await self.store.read(partial(self._compose, changes))
+            if composed:
+                await self._room()
             after = changes[-1].sequence
             if composed or after - kept >= LAZY:
                 await self.store.write(partial(self._keep, composed, after))
                 kept = after
                 self.wake.set()
+
+    async def _room(self) -> None:
+        """Until the queue has room: what is not queued yet waits in the feed, where nothing is lost."""
+        while True:
+            self.room.clear()
+            if len(await self.store.read(lambda reader: reader.records(outbox.kind(self.route.name), limit=self.route.queue))) < self.route.queue:
+                return
+            await self.room.wait()
 
     async def _begin(self) -> None:
         here = self.store.sequence
@@ -154,7 +165,9 @@ class Desk:
             self.wake.clear()
             items = await self.store.read(partial(outbox.due, self.route.name, instant(self.clock())))
             for item in items:
-                if not await self._tell(item):
+                reached = await self._tell(item)
+                self.room.set()
+                if not reached:
                     await asyncio.sleep(self.route.pause(self.failures - 1))
                     break
             if not items:
