@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from rest_kit import Web, rule
 
+from icops_fhir.interactions import capabilities
+from icops_fhir.subscriptions.topic import topics
+
 ER7 = {"Content_Type": "x-application/hl7-v2+er7"}
 
 
@@ -43,3 +46,11 @@ def test_an_operation_lives_where_it_is_registered_and_nowhere_else(web: Web) ->
 def test_dead_letters_are_listed(web: Web) -> None:
     assert web.get("$dead-letters").json() == {"resourceType": "Parameters"}
     assert web.post("$dead-letters", b"").status_code == 404
+
+
+def test_metadata_names_the_topics_one_can_subscribe_to() -> None:
+    rest = capabilities.statement("http://x/fhir")["rest"][0]
+    subscription = next(item for item in rest["resource"] if item["type"] == "Subscription")
+
+    assert [item["valueCanonical"] for item in subscription["extension"]] == list(topics())
+    assert topics()

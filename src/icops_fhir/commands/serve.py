@@ -44,7 +44,7 @@ def _say(app: Application) -> None:
         f"\nTry / Essayez :\n"
         f"  curl {web}{PREFIX}/metadata                    # what this server can do / ce que sait faire ce serveur\n"
         f"  curl '{web}{PREFIX}/CarePlan?status=active'    # the active care plans / les parcours en cours\n"
-        f"  icops-fhir send {mllp_place or 'HOST:PORT'} examples/pathway   # a hospital stay / un séjour à l'hôpital\n", flush=True)
+        f"  {sys.argv[0]} send {mllp_place or 'HOST:PORT'} examples/pathway   # a hospital stay / un séjour à l'hôpital\n", flush=True)
 
 
 def _both(error: FhirError | SettingsError) -> str:

@@ -16,6 +16,7 @@ from icops_fhir.interactions.request import Answer, Request, Service
 from icops_fhir.operations.registry import Operation, operations
 from icops_fhir.search.parameters import COLUMNS, parameters
 from icops_fhir.search.types import TYPES
+from icops_fhir.subscriptions.topic import topics as subscription_topics
 
 SYSTEM_CODES = ("transaction", "batch", "history-system")
 
@@ -46,6 +47,8 @@ def statement(base: str) -> dict[str, Any]:
     }
 
 
+# http://hl7.org/fhir/uv/subscriptions-backport/conformance.html
+TOPIC = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 RELEASED = "2026-11-22"
 
 
@@ -67,7 +70,9 @@ def codes() -> frozenset[str]:
 @cache
 def _resource(type_: str) -> dict[str, Any]:
     typed = [code for code in ("read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type") if code in codes()]
+    topics = [{"url": TOPIC, "valueCanonical": url} for url in subscription_topics()] if type_ == "Subscription" else []
     return {
+        **({"extension": topics} if topics else {}),
         "type": type_, "profile": f"http://hl7.org/fhir/StructureDefinition/{type_}",
         "interaction": [{"code": code} for code in typed],
         "versioning": "versioned-update", "readHistory": True, "updateCreate": True,
