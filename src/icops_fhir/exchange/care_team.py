@@ -89,7 +89,7 @@ def apply(work: Work, message: Message, made: Resource, patient: str, file: str)
     if not team.get("participant"):
         return ""
     work.put(team)
-    work.tx.put(keys.FEED, f"{work.sender}|{reference}", dumps(sent), owner=patient)
+    work.note(keys.FEED, f"{work.sender}|{reference}", dumps(sent), owner=patient)
     return reference
 
 

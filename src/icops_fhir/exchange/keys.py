@@ -24,6 +24,8 @@ LATEST = "latest-translation"  # feed(sender, patient) -> key of the newest of t
 FEED = "feed"  # what a sender last sent of a resource; owner = the patient, or the resource itself
 MOVEMENT = "movement"  # what was said of a movement; owner = its venue
 PENDING = "pending"  # a movement that was amended or cancelled and never arrived; owner = its venue
+SEALED = "sealed-movements"  # what the older movements of a venue make together; owner = that venue
+VOID = "void"  # a venue whose A11 took its whole dossier away, and until when; owner = the dossier
 VENUE = "venue"  # a venue: its Encounter, patient and dossier; owner = its dossier
 DOSSIER = "dossier"  # a dossier moved by A44: its patient
 PATIENT = "patient-number"  # the number a hospital knows its patient by; owner = the Patient
@@ -31,6 +33,7 @@ MERGED = "merged"  # a Patient merged by A40: into which, and when
 QUALIFIED = "qualified-ins"  # the file a sender last qualified an INS for, under a name that does not tell the INS: only A47 asks
 WITHDRAWN = "withdrawn-ins"  # an INS that a sender withdrew, and when: its older messages no longer bring it
 ORIGIN = "origin"  # Type/id/version written by a message; owner = sender
+INS_SAID = "ins-said"  # a feed that says an INS of a Patient; owner = the Patient
 FOLD = "*"  # the sender, in a FEED key, of what movements of all senders make together
 _SALT = "salt"
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from icops_fhir.exchange import doubts, identity, keys, patients, venue
+from icops_fhir.exchange import doubts, identity, keys, patients
+from icops_fhir.exchange.ledger import every
 from icops_fhir.exchange.work import Work
 from icops_fhir.fhir.issue import Issue
 from icops_fhir.fhir.json import Resource, dumps, loads
@@ -62,7 +63,7 @@ def join(work: Work, old: str, into: str, use: str = "old") -> None:
     if moved:
         survivor["identifier"] = [*kept.get("identifier", ()), *moved]
     work.put(survivor)
-    work.tx.put(keys.MERGED, old, dumps({"into": into, "at": work.stamp}), owner=into)
+    work.note(keys.MERGED, old, dumps({"into": into, "at": work.stamp}), owner=into)
     follow(work, compartment(work, old), old, into)
 
 
@@ -101,17 +102,17 @@ def a44(work: Work, message: Message, site: Site, patient: str) -> None:
         into = patients.survivor(work, _named(work, pid, 3, site) or patient)
         for file in _numbers(mrg, 3, site) or _numbers(pid, 18, site):
             dossier = identity.key(file, work.sender)
-            record = work.tx.record(keys.DOSSIER, dossier)
+            record = work.record(keys.DOSSIER, dossier)
             if record is not None and loads(record.body)["at"] > work.stamp:
                 continue
-            work.tx.put(keys.DOSSIER, dossier, dumps({"patient": into, "at": work.stamp}), owner=into)
+            work.note(keys.DOSSIER, dossier, dumps({"patient": into, "at": work.stamp}), owner=into)
             _move(work, dossier, into)
 
 
 def _move(work: Work, dossier: str, into: str) -> None:
     moved: dict[str, Resource] = {}
     before: set[str] = set()
-    for record in work.tx.records(keys.VENUE, owner=dossier, limit=venue.MANY):
+    for record in list(every(work.tx, keys.VENUE, dossier)):
         place = loads(record.body)
         before.add(patients.survivor(work, place["patient"]))
         stays = [f"Encounter/{e['id']}" for e in work.search("Encounter", ("part-of", place["encounter"]))]
@@ -122,7 +123,7 @@ def _move(work: Work, dossier: str, into: str) -> None:
                 moved[stay] = encounter
             for type_ in BY_ENCOUNTER:
                 moved.update({f"{type_}/{r['id']}": r for r in work.search(type_, ("encounter", stay))})
-        work.tx.put(keys.VENUE, record.key, dumps({**place, "patient": into}), owner=dossier)
+        work.note(keys.VENUE, record.key, dumps({**place, "patient": into}), owner=dossier)
     account = f"Account/{work.id('Account', dossier)}"
     if (found := work.get(account)) is not None:
         moved[account] = found

@@ -138,20 +138,31 @@ class Venue:
     end: str = ""
 
 
-def fold(movements: Iterable[Movement], voided: str = "") -> Venue | None:
-    """The venue after its movements, in the order of ZBE-2; None while none of them has arrived."""
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What the movements of a venue make together, up to one of them: the fold goes on from here."""
+
+    seal: tuple[str, ...] = ("", "", "")  # `when` of the last one
+    voided: str = ""  # the A11 it was made under
+    void: tuple[str, ...] = ("", "")  # the newest A11 among them: of any scope, of the whole dossier
+    status: str = ""
+    start: str = ""  # the first PV1-44 said
+    end: str = ""
+    began: str | None = None  # of the first that stands; None: none does
+    came: str | None = None  # of the first that stands and brought the patient
+    previous: Units = field(default_factory=dict)  # the state before what was cancelled
+    units: Units = field(default_factory=dict)  # what those that stand say
+
+
+def extend(prefix: Prefix, movements: Iterable[Movement], voided: str = "") -> Prefix:
+    """The prefix with the movements that follow it, in the order of ZBE-2."""
     known = sorted((m for m in movements if m.inserted), key=lambda m: m.when)
-    if not known:
-        return None
     standing = [m for m in known if live(m, voided)]
-    fallen = [m for m in known if not live(m, voided)]
-    if not standing and (voided or all(m.trigger[1] in ADMISSIONS for m in fallen)):
-        return Venue("cancelled", _layers(fallen), start=fallen[0].start[1] or fallen[0].began)
-    base: Units = {}
-    for m in fallen:
-        if m.trigger[1] not in ADMISSIONS:
-            base |= m.previous
-    status = end = ""
+    previous = prefix.previous
+    for m in known:
+        if not live(m, voided) and m.trigger[1] not in ADMISSIONS:
+            previous = previous | m.previous
+    status, end = prefix.status, prefix.end
     for m in standing:
         trigger = m.trigger[1]
         status = STATUS.get(trigger) or (status if status not in ("", "planned") or trigger not in PRESENCE else "in-progress")
@@ -159,13 +170,35 @@ def fold(movements: Iterable[Movement], voided: str = "") -> Venue | None:
             end = m.end[1] or m.began
         elif status != "finished":
             end = ""
-    come = [m for m in standing if m.trigger[1] in PRESENCE] or standing
-    start = next((m.start[1] for m in standing if m.start[1]), "") or (come[0].began if come else "")
-    return Venue(status or "in-progress", base | _layers(standing), start, end)
+    came = [m.began for m in standing if m.trigger[1] in PRESENCE]
+    return Prefix(
+        seal=known[-1].when if known else prefix.seal,
+        voided=voided,
+        void=(max(prefix.void[0], voids(known, (VENUE, DOSSIER))), max(prefix.void[1], voids(known, (DOSSIER,)))),
+        status=status,
+        start=prefix.start or next((m.start[1] for m in standing if m.start[1]), ""),
+        end=end,
+        began=standing[0].began if prefix.began is None and standing else prefix.began,
+        came=came[0] if prefix.came is None and came else prefix.came,
+        previous=previous,
+        units=_layers(standing, prefix.units),
+    )
 
 
-def _layers(movements: Iterable[Movement]) -> Units:
-    out: Units = {}
+def fold(movements: Iterable[Movement], voided: str = "", prefix: Prefix | None = None) -> Venue | None:
+    """The venue after its movements, in the order of ZBE-2; None while none of them has arrived."""
+    known = sorted((m for m in movements if m.inserted), key=lambda m: m.when)
+    if not known and prefix is None:
+        return None
+    whole = extend(prefix or Prefix(), known, voided)
+    if whole.began is None and (voided or all(m.trigger[1] in ADMISSIONS for m in known)):
+        return Venue("cancelled", _layers(known, {}), start=known[0].start[1] or known[0].began)
+    start = whole.start or (whole.came if whole.came is not None else whole.began) or ""
+    return Venue(whole.status or "in-progress", whole.previous | whole.units, start, whole.end)
+
+
+def _layers(movements: Iterable[Movement], below: Units) -> Units:
+    out = dict(below)
     for m in movements:
         out |= {unit: value for unit, value in said(m.facts).items() if value is not None}
         for unit, (_, value) in m.facts.items():
@@ -179,15 +212,20 @@ def _newest(known: tuple[str, str], said_now: tuple[str, str]) -> tuple[str, str
 
 
 def _waiting(movement: Movement, statement: Statement) -> tuple[str, ...]:
-    if movement.inserted or not statement.original or statement.original in movement.waiting:
+    if movement.inserted or is_open(movement) or not statement.original or statement.original in movement.waiting:
         return movement.waiting
     return (*movement.waiting, statement.original)
+
+
+def is_open(movement: Movement) -> bool:
+    """Whether it is a cancellation that names no movement: it stands for any of its trigger and visit."""
+    return "/*^" in movement.key
 
 
 def spread(movements: Iterable[Movement]) -> list[Movement]:
     """Cancellations that do not name their movement ("A03/visit/*"), applied to those inserted until then."""
     known = list(movements)
-    for star in (m for m in known if "/*^" in m.key and m.cancelled):
+    for star in (m for m in known if is_open(m) and m.cancelled):
         head, tail = star.key.split("*", 1)
         heads = (head, head.replace("A01/", "A04/", 1)) if head.startswith("A01/") else (head,)
         for n, m in enumerate(known):

@@ -36,7 +36,7 @@ def identifiers(segment: Segment, field: int, site: Site) -> list[tuple[str, Res
 def survivor(work: Work, reference: str) -> str:
     """The Patient that stands for this one now."""
     for _ in range(STEPS):
-        record = work.tx.record(keys.MERGED, reference)
+        record = work.record(keys.MERGED, reference)
         if record is not None:
             reference = str(loads(record.body)["into"])
             continue
@@ -50,13 +50,13 @@ def survivor(work: Work, reference: str) -> str:
 
 def merged_at(work: Work, reference: str) -> str:
     """The stamp of the merge that ended this Patient, "" when it was not merged."""
-    record = work.tx.record(keys.MERGED, reference)
+    record = work.record(keys.MERGED, reference)
     return str(loads(record.body)["at"]) if record else ""
 
 
 def register(work: Work, number: Resource, reference: str) -> None:
     """From now on this number is this Patient's."""
-    work.tx.put(keys.PATIENT, identity.key(number, work.sender), dumps(reference), owner=reference)
+    work.note(keys.PATIENT, identity.key(number, work.sender), dumps(reference), owner=reference)
 
 
 def by_number(work: Work, number: Resource) -> str:
@@ -64,7 +64,7 @@ def by_number(work: Work, number: Resource) -> str:
 
     A Patient that another hospital's feed made is not found by a number it only mentions.
     """
-    record = work.tx.record(keys.PATIENT, identity.key(number, work.sender))
+    record = work.record(keys.PATIENT, identity.key(number, work.sender))
     if record is not None:
         return str(loads(record.body))
     found = [f"Patient/{p['id']}" for p in work.identified("Patient", number)]

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from icops_fhir.exchange import feed, identity, keys, movements, patients, statement
-from icops_fhir.exchange.movements import DOSSIER, INSERT, VENUE, Movement, Statement
+from icops_fhir.exchange.ledger import every
+from icops_fhir.exchange.movements import DOSSIER, INSERT, Movement, Statement
 from icops_fhir.exchange.resolve import located
 from icops_fhir.exchange.work import Work
 from icops_fhir.fhir.issue import Issue
 from icops_fhir.fhir.json import Resource, dumps, loads
 from icops_fhir.mappers.v2.er7 import Message
 
-MANY = 5000
 UNKNOWN = {"system": "http://terminology.hl7.org/CodeSystem/v3-NullFlavor", "code": "UNK"}
 
 
@@ -60,7 +60,7 @@ def place(work: Work, message: Message, at: str, patient: str, venue: Resource, 
     """The place of a message, its venue known from now on."""
     name, dossier = named(venue, account, patient, message, work.sender)
     whose = owner(work, dossier, patient)
-    taken = work.tx.record(keys.VENUE, name)
+    taken = work.record(keys.VENUE, name)
     if taken is not None and owner(work, taken.owner, loads(taken.body)["patient"]) != whose:
         name = f"{name}|{whose}"  # only A44 moves a stay: another patient's, said with the same number, is another stay
         work.issues.append(Issue("warning", "conflict", "this visit number is another patient's: a stay of its own was made.", ("PV1-19",),
@@ -78,36 +78,52 @@ def apply(
     work: Work, message: Message, said: Statement, where: Place, account: Resource | None,
 ) -> Stay:  # fmt: skip
     """Keeps what the message says of its movement and writes what follows from it."""
-    name, dossier, whose, encounter, number = where.name, where.dossier, where.patient, where.encounter, where.number
+    name, whose, encounter, number = where.name, where.patient, where.encounter, where.number
     if account is not None and where.account:
         told = {**feed.units(account), "subject": [{"reference": whose}]}
         work.say(where.account, told, whose, seed={"status": "active"})
-    before = _standing(work, name, dossier)
-    known = _known(work, number, name)
+    ledger, dossier = work.ledger(name), _dossier(work, name)
+    known = ledger.known(number)
     movement = movements.heard(known, said)
-    waited = known.waiting if said.action == INSERT else ()
-    _keep(work, movement, name)
-    after = _standing(work, name, dossier)
-    changed = {m for v in {*before, *after} for m in before.get(v, set()) ^ after.get(v, set())}
-    touched = [v for v in after if v == name or before.get(v) != after[v]]
-    for v in touched:
-        write(work, v, changed | ({number} if v == name else set()))
-    mine = load(work, name)
-    over = said.action == INSERT and movements.superseded(mine, number, _voided(work, mine, dossier))
-    counts = not movement.pending and not over
+    whole = _whole(work, dossier)
+    ledger.open_for(known, movement, whole)
+    before = ledger.standing(ledger.voided(whole))
+    ledger.keep(movement)
+    _void(work, name, dossier)
+    now = _whole(work, dossier)
+    new = ledger.voided(now)
+    _write(work, name, (before ^ ledger.standing(new)) | {number})
+    if whole != now:
+        _others(work, name, dossier, whole, now)
     stands = work.get(encounter) is not None
+    over = said.action == INSERT and movements.superseded(ledger.movements, number, new)
+    counts = not movement.pending and not over
+    ledger.seal(new)
+    waited = known.waiting if said.action == INSERT else ()
     return Stay(encounter if stands else "", whose, counts or (movement.pending and not statement.zbe(message).named), waited)
 
 
-def write(work: Work, name: str, changed: set[str]) -> None:
+def _others(work: Work, name: str, dossier: str, before: str, now: str) -> None:
+    """The other venues of a dossier that an A11 took away, or gave back."""
+    for record in every(work.tx, keys.VENUE, dossier):
+        if record.key != name:
+            ledger = work.ledger(record.key)
+            ledger.unseal()
+            changed = ledger.standing(ledger.voided(before)) ^ ledger.standing(ledger.voided(now))
+            if changed:
+                _write(work, record.key, changed)
+            ledger.seal(ledger.voided(now))
+
+
+def _write(work: Work, name: str, changed: set[str]) -> None:
     """Folds a venue and writes its Encounter, and those of the movements that changed."""
-    record = work.tx.record(keys.VENUE, name)
+    record = work.record(keys.VENUE, name)
     if record is None:
         return
     place: dict[str, str] = loads(record.body)
-    mine = load(work, name)
-    voided = _voided(work, mine, record.owner)
-    folded = movements.fold(mine, voided)
+    ledger = work.ledger(name)
+    voided = ledger.voided(_whole(work, record.owner))
+    folded = movements.fold(ledger.movements, voided, ledger.prefix)
     if folded is None:
         return
     patient, encounter = owner(work, record.owner, place["patient"]), place["encounter"]
@@ -117,17 +133,9 @@ def write(work: Work, name: str, changed: set[str]) -> None:
     if period:
         units["period"] = {"period": period}
     work.settle(encounter, units, patient)
-    for m in mine:
+    for m in ledger.movements:
         if m.key in changed and m.inserted and m.own:
             _movement(work, m, encounter, patient, movements.live(m, voided))
-
-
-def load(work: Work, name: str) -> list[Movement]:
-    """The movements of a venue, cancellations that name none applied."""
-    if name not in work.venues:
-        found = [*work.tx.records(keys.MOVEMENT, owner=name, limit=MANY), *work.tx.records(keys.PENDING, owner=name, limit=MANY)]
-        work.venues[name] = [movements.from_json(loads(record.body)) for record in found]
-    return movements.spread(work.venues[name])
 
 
 def _movement(work: Work, movement: Movement, encounter: str, patient: str, stands: bool) -> None:
@@ -160,52 +168,41 @@ def _status(movement: Movement) -> str:
     return movements.STATUS.get(movement.trigger[1], "in-progress")
 
 
-def _known(work: Work, number: str, name: str) -> Movement:
-    load(work, name)
-    return next((m for m in work.venues[name] if m.key == number), Movement(number))
+def _dossier(work: Work, name: str) -> str:
+    """The dossier the venue is known to be of."""
+    record = work.record(keys.VENUE, name)
+    return record.owner if record else ""
 
 
-def _keep(work: Work, movement: Movement, name: str) -> None:
-    kind, other = (keys.PENDING, keys.MOVEMENT) if movement.pending else (keys.MOVEMENT, keys.PENDING)
-    work.venues[name] = [*(m for m in work.venues[name] if m.key != movement.key), movement]
-    work.tx.drop(other, f"{movement.key}|{name}")
-    work.tx.put(kind, f"{movement.key}|{name}", dumps(movements.to_json(movement)), owner=name)
+def _whole(work: Work, dossier: str) -> str:
+    """Until when an A11 of any of its venues took the whole dossier away."""
+    return max((loads(record.body) for record in every(work.tx, keys.VOID, dossier)), default="") if dossier else ""
 
 
-def _standing(work: Work, name: str, dossier: str) -> dict[str, set[str]]:
-    """The movements that stand, by venue of the dossier."""
-    names = {name, *(record.key for record in work.tx.records(keys.VENUE, owner=dossier, limit=MANY) if dossier)}
-    out = {}
-    for v in names:
-        mine = load(work, v)
-        voided = _voided(work, mine, dossier)
-        out[v] = {m.key for m in mine if movements.live(m, voided)}
-    return out
-
-
-def _voided(work: Work, mine: list[Movement], dossier: str) -> str:
-    """Until when an A11 took this venue, or its whole dossier, away."""
-    whole = ""
-    if dossier:
-        for record in work.tx.records(keys.VENUE, owner=dossier, limit=MANY):
-            whole = max(whole, movements.voids(load(work, record.key), (DOSSIER,)))
-    return max(whole, movements.voids(mine, (VENUE, DOSSIER)))
+def _void(work: Work, name: str, dossier: str) -> None:
+    """Notes until when this venue takes its dossier away, where it does."""
+    void = work.ledger(name).void(DOSSIER)
+    if void and dossier:
+        work.note(keys.VOID, name, dumps(void), owner=dossier)
+    elif work.record(keys.VOID, name) is not None:
+        work.drop(keys.VOID, name)
 
 
 def _venue(work: Work, name: str, dossier: str, patient: str, venue: Resource) -> str:
-    record = work.tx.record(keys.VENUE, name)
+    record = work.record(keys.VENUE, name)
     if record is None:
         numbers = [i for i in venue.get("identifier", ()) if "VN" in identity.codes(i)]
         encounter = located(work, "Encounter", numbers, "venue", name)
-        work.tx.put(keys.VENUE, name, dumps({"encounter": encounter, "patient": patient}), owner=dossier)
+        work.note(keys.VENUE, name, dumps({"encounter": encounter, "patient": patient}), owner=dossier)
         return encounter
     place: dict[str, str] = loads(record.body)
     if not record.owner and dossier:
-        work.tx.put(keys.VENUE, name, record.body, owner=dossier)
+        work.note(keys.VENUE, name, record.body, owner=dossier)
+        _void(work, name, dossier)
     return place["encounter"]
 
 
 def owner(work: Work, dossier: str, patient: str) -> str:
     """Whose dossier it is: the patient an A44 gave it to, else this one; the survivor if that file was merged."""
-    record = work.tx.record(keys.DOSSIER, dossier) if dossier else None
+    record = work.record(keys.DOSSIER, dossier) if dossier else None
     return patients.survivor(work, str(loads(record.body)["patient"]) if record else patient)

@@ -36,7 +36,7 @@ def subject(work: Work, message: Message, site: Site) -> str:
         if len(holding) == 1:
             return f"Patient/{holding[0]['id']}"
     for number in (i for i in old if identity.is_ins(i)):
-        record = work.tx.record(keys.QUALIFIED, work.id("INS", work.sender, identity.key(number, "")))
+        record = work.record(keys.QUALIFIED, work.id("INS", work.sender, identity.key(number, "")))
         if record is not None:
             return str(loads(record.body))
     return ""
@@ -44,7 +44,7 @@ def subject(work: Work, message: Message, site: Site) -> str:
 
 def remember(work: Work, number: Resource, file: str) -> None:
     """This sender qualified this INS for this file; should it lose its status first, an A47 still finds what to purge."""
-    work.tx.put(keys.QUALIFIED, work.id("INS", work.sender, identity.key(number, "")), dumps(file), owner=file)
+    work.note(keys.QUALIFIED, work.id("INS", work.sender, identity.key(number, "")), dumps(file), owner=file)
 
 
 def apply(work: Work, message: Message, site: Site, patient: str) -> None:
@@ -60,7 +60,7 @@ def apply(work: Work, message: Message, site: Site, patient: str) -> None:
         new = [i for i in new if not identity.is_ins(i)]
     gone = [i for i in old if not any(identity.key(i, work.sender) == identity.key(n, work.sender) for n in new)]
     for number in (i for i in gone if identity.is_ins(i)):
-        work.tx.put(keys.WITHDRAWN, f"{work.sender}|{identity.key(number, '')}", dumps(work.stamp), owner=patient)
+        work.note(keys.WITHDRAWN, f"{work.sender}|{identity.key(number, '')}", dumps(work.stamp), owner=patient)
     current = work.get(patient) if patient else None
     if current is None:
         return
@@ -82,7 +82,7 @@ def apply(work: Work, message: Message, site: Site, patient: str) -> None:
 
 def stale(work: Work, number: Resource) -> bool:
     """Whether this sender has since withdrawn this INS."""
-    record = work.tx.record(keys.WITHDRAWN, f"{work.sender}|{identity.key(number, '')}")
+    record = work.record(keys.WITHDRAWN, f"{work.sender}|{identity.key(number, '')}")
     return record is not None and str(loads(record.body)) >= work.stamp
 
 
@@ -111,7 +111,7 @@ def _changed(work: Work, patient: Resource, gone: list[Resource], new: list[Reso
             told[unit] = [work.stamp, [i for i in value if identity.key(i, work.sender) not in leaving]]
     for number in new:
         told[identity.unit(number)] = [work.stamp, [feed.bare(number)]]
-    work.tx.put(keys.FEED, f"{work.sender}|Patient/{patient['id']}", dumps(told), owner=f"Patient/{patient['id']}")
+    work.note(keys.FEED, f"{work.sender}|Patient/{patient['id']}", dumps(told), owner=f"Patient/{patient['id']}")
     return {**kept, "identifier": out} if out else kept
 
 
@@ -132,11 +132,11 @@ def purge(work: Work, patient: str, values: set[str]) -> None:
         for record in work.tx.records(keys.FEED, owner=one, limit=MANY):
             senders.add(record.key.rpartition("|")[0])
             if _holds(body := loads(record.body), values):
-                work.tx.put(keys.FEED, record.key, dumps(without(body, values)), owner=one)
+                work.note(keys.FEED, record.key, dumps(without(body, values)), owner=one)
         for sender in senders:
             for record in work.tx.records(keys.TRANSLATION, owner=keys.feed(sender, one), limit=MANY):
                 if _holds(body := loads(record.body), values):
-                    work.tx.put(keys.TRANSLATION, record.key, dumps(without(body, values)), owner=record.owner, due=record.due)
+                    work.note(keys.TRANSLATION, record.key, dumps(without(body, values)), owner=record.owner, due=record.due)
 
 
 def _holds(node: Any, values: set[str]) -> bool:

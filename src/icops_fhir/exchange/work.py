@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from icops_fhir.exchange import feed, identity, keys
-from icops_fhir.exchange.movements import Movement
+from icops_fhir.exchange.ledger import Ledger
 from icops_fhir.exchange.stored import asking, value
 from icops_fhir.fhir.issue import Issue
 from icops_fhir.fhir.json import Resource, canonical, dumps, loads
 from icops_fhir.store.engine import prepare
-from icops_fhir.store.protocol import Transaction, Version
+from icops_fhir.store.protocol import Record, Transaction, Version
 
 ECHOED = ("Patient", "Encounter")  # the types whose edits go back to hospitals: whose each version is must be known
 
@@ -33,7 +33,8 @@ class Work:
         self.tx, self.sender, self.stamp = tx, sender, stamp
         self.salt: UUID = keys.space(tx)
         self.issues: list[Issue] = []
-        self.venues: dict[str, list[Movement]] = {}  # the movements of the venues this message touches
+        self.ledgers: dict[str, Ledger] = {}  # the movements of the venues this message touches
+        self._records: dict[tuple[str, str], Record | None] = {}
         self._before: dict[str, Resource | None] = {}
         self._after: dict[str, Resource] = {}
 
@@ -58,9 +59,33 @@ class Work:
         self._after[reference] = resource
         return reference
 
+    def record(self, kind: str, key: str) -> Record | None:
+        """A record as it stands, read once."""
+        if (kind, key) not in self._records:
+            self._records[kind, key] = self.tx.record(kind, key)
+        return self._records[kind, key]
+
+    def note(self, kind: str, key: str, body: bytes, *, owner: str = "", due: str = "") -> None:
+        """The record says this from now on; one that did already is not written again."""
+        record = Record(kind, key, owner, due, body)
+        if self._records.get((kind, key)) != record:
+            self.tx.put(kind, key, body, owner=owner, due=due)
+            self._records[kind, key] = record
+
+    def drop(self, kind: str, key: str) -> None:
+        """There is no such record any more."""
+        self.tx.drop(kind, key)
+        self._records[kind, key] = None
+
+    def ledger(self, venue: str) -> Ledger:
+        """The movements known of a venue."""
+        if venue not in self.ledgers:
+            self.ledgers[venue] = Ledger(self.tx, venue)
+        return self.ledgers[venue]
+
     def sent(self, reference: str) -> feed.Sent:
         """What this feed last said of a resource."""
-        record = self.tx.record(keys.FEED, f"{self.sender}|{reference}")
+        record = self.record(keys.FEED, f"{self.sender}|{reference}")
         return loads(record.body) if record else {}
 
     def say(self, reference: str, units: feed.Units, owner: str, seed: Resource | None = None) -> Resource:
@@ -69,17 +94,17 @@ class Work:
         told = feed.advance(sent, units, self.stamp)
         merged = feed.merge(self._current(reference, seed), feed.said(sent), feed.said(told))
         self.put(merged)
-        self.tx.put(keys.FEED, f"{self.sender}|{reference}", dumps(told), owner=owner)
+        self.note(keys.FEED, f"{self.sender}|{reference}", dumps(told), owner=owner)
         return merged
 
     def settle(self, reference: str, units: feed.Units, owner: str) -> Resource:
         """What the movements of all senders together make of a resource: the whole of it, the last one included."""
-        record = self.tx.record(keys.FEED, f"{keys.FOLD}|{reference}")
+        record = self.record(keys.FEED, f"{keys.FOLD}|{reference}")
         current = self._current(reference, None)
         before: feed.Units = loads(record.body) if record else {unit: said for unit, said in feed.units(current).items() if unit in units}
         merged = feed.merge(current, before, units)
         self.put(merged)
-        self.tx.put(keys.FEED, f"{keys.FOLD}|{reference}", dumps(units), owner=owner)
+        self.note(keys.FEED, f"{keys.FOLD}|{reference}", dumps(units), owner=owner)
         return merged
 
     def _current(self, reference: str, seed: Resource | None) -> Resource:
