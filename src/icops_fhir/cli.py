@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
     explain = commands.add_parser("explain", help="say of each leaf of a message where it goes in FHIR, or that it is carried")
     explain.add_argument("--values", action="store_true", help="print the values too (health data)")
+    explain.add_argument("--names", action="store_true", help="print the standard's names of the fields")
     explain.add_argument("--json", action="store_true", help="one JSON object a file")
     explain.add_argument("files", nargs="+", metavar="FILE", help="files, or - for standard input")
     explain.set_defaults(run=_later("commands.explain"))
