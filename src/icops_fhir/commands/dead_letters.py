@@ -19,6 +19,7 @@ from icops_fhir.exchange import dead_letters, sites
 from icops_fhir.exchange.inbound import Inbound
 from icops_fhir.fhir.issue import FhirError
 from icops_fhir.fhir.json import dumps, loads
+from icops_fhir.rest import client
 from icops_fhir.settings import Settings, SettingsError, read
 from icops_fhir.store import engine
 from icops_fhir.store.protocol import Store
@@ -46,7 +47,10 @@ def _asked(settings: Settings, action: str, keys: list[str]) -> list[dict[str, A
     except FhirError as error:
         if error.issues[0].rule != LOCKED:
             raise
-        return _online(settings, action, keys)
+        try:
+            return _online(settings, action, keys)
+        except httpx.ConnectError:
+            raise client.unreachable(f"http://{settings.host}:{settings.port}") from None
     try:
         return [_shown(item) for item in _offline(settings, store, action, keys)]
     finally:

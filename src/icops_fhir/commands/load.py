@@ -43,7 +43,10 @@ def _sent(settings: Settings, paths: list[Path]) -> list[client.Sent]:
     except FhirError as error:
         if error.issues[0].rule != "icops-store-locked":
             raise
-        return asyncio.run(_load(settings, paths, None))
+        try:
+            return asyncio.run(_load(settings, paths, None))
+        except httpx.ConnectError:
+            raise client.unreachable(f"http://{host(settings)}:{settings.port}") from None
     try:
         return asyncio.run(_load(settings, paths, store))
     finally:

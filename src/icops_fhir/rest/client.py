@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from icops_fhir.fhir.issue import FhirError
+from icops_fhir.fhir.issue import FhirError, Issue
 from icops_fhir.fhir.json import dumps, loads
 
 Resource = dict[str, Any]
@@ -24,6 +24,15 @@ class Sent(NamedTuple):
     name: str
     status: int
     said: str
+
+
+def unreachable(address: str) -> FhirError:
+    """The database is a running server's, and it is not where the settings say."""
+    return FhirError(Issue(
+        "fatal", "transient", f"The database is held by a running server that does not answer at {address}: set ICOPS_HOST and ICOPS_PORT as that server has them.",
+        rule="icops-server-unreachable",
+        french=f"La base est tenue par un serveur en marche qui ne répond pas à {address} : donnez à ICOPS_HOST et ICOPS_PORT ses valeurs.",
+    ), status=503)
 
 
 def files(paths: Iterable[Path]) -> Iterator[Path]:
