@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from icops_fhir.exchange import doubts, feed, identity, keys, merge, patients, resolve, withdrawal
+from icops_fhir.exchange.ledger import every
 from icops_fhir.exchange.work import Work
 from icops_fhir.fhir.json import Resource, loads
 from icops_fhir.mappers.v2.er7 import NULL, Message
@@ -76,6 +77,8 @@ def apply(work: Work, message: Message, site: Site, decoded: Resource, known: di
     home = found if ended and work.stamp < ended else reference
     units = _units(work, message, incoming, home)
     seed: Resource = {"active": True}
+    if any(units.get(unit) for unit in identity.INS_UNITS):
+        work.note(keys.INS_SAID, f"{work.sender}|{home}", b"{}", owner=home)
     merged = work.say(home, units, home, seed=seed)
     work.put(_one_ins(_still_said(work, merged, home)))
     if number and not found:
@@ -126,11 +129,11 @@ def _still_said(work: Work, patient: Resource, reference: str) -> Resource:
     """An INS that this feed no longer qualifies stays where another feed does."""
     held = {identity.key(i, "") for i in patient.get("identifier", ())}
     others: list[Resource] = []
-    for record in work.tx.records(keys.FEED, owner=reference):
-        sender, _, about = record.key.rpartition("|")
-        if about == reference and sender not in (work.sender, keys.FOLD):
-            said = loads(record.body)
-            others += [i for unit in identity.INS_UNITS for i in said.get(unit, ["", []])[1] if identity.key(i, "") not in held]
+    for said in every(work.tx, keys.INS_SAID, reference):
+        sender = said.key.rpartition("|")[0]
+        record = work.tx.record(keys.FEED, said.key) if sender != work.sender else None
+        words = loads(record.body) if record else {}
+        others += [i for unit in identity.INS_UNITS for i in words.get(unit, ["", []])[1] if identity.key(i, "") not in held]
     return {**patient, "identifier": [*patient.get("identifier", ()), *others]} if others else patient
 
 

@@ -48,6 +48,7 @@ class Received:
     sender: str = ""
     control_id: str = ""
     bundle: Resource | None = None
+    translation: bytes = b""  # the Bundle, as it is kept
     trouble: FhirError | None = None
 
 
@@ -129,7 +130,8 @@ class Inbound:
         key = keys.original(message.sender, message.control_id, raw)
         received = Received(raw, key, message, site, at, message.sender, message.control_id)
         try:
-            return replace(received, bundle=decode(message, site))
+            bundle = decode(message, site)
+            return replace(received, bundle=bundle, translation=dumps(bundle))
         except Exception as error:
             return replace(received, trouble=_trouble(error))
 
@@ -163,7 +165,7 @@ class Inbound:
         work = Work(tx, received.sender, stamp)
         patient = application.apply(work, message, received.site, bundle, received.at, received.key)
         owner = keys.feed(received.sender, patient)
-        tx.put(keys.TRANSLATION, received.key, dumps(bundle), owner=owner)
+        tx.put(keys.TRANSLATION, received.key, received.translation, owner=owner)
         _latest(tx, owner, stamp, received.key)
         tx.drop(keys.DEAD, received.key)
         return self._seal(tx, received, "AA", work.issues)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from icops_fhir.fhir.json import dumps, loads
 
@@ -33,6 +33,7 @@ MERGED = "merged"  # a Patient merged by A40: into which, and when
 QUALIFIED = "qualified-ins"  # the file a sender last qualified an INS for, under a name that does not tell the INS: only A47 asks
 WITHDRAWN = "withdrawn-ins"  # an INS that a sender withdrew, and when: its older messages no longer bring it
 ORIGIN = "origin"  # Type/id/version written by a message; owner = sender
+REPEATED = "repeated"  # what a feed says again and again of one resource: the content, and when last; owner = the resource
 INS_SAID = "ins-said"  # a feed that says an INS of a Patient; owner = the Patient
 FOLD = "*"  # the sender, in a FEED key, of what movements of all senders make together
 _SALT = "salt"
@@ -61,4 +62,5 @@ def space(tx: Transaction) -> UUID:
 
 def made(salt: UUID, *parts: str) -> str:
     """The id of what these parts name."""
-    return str(uuid5(salt, "\x1f".join(parts)))
+    name = hashlib.sha1(salt.bytes + "\x1f".join(parts).encode(), usedforsecurity=False).digest()[:16]  # uuid5, RFC 4122 §4.3
+    return str(UUID(bytes=name, version=5))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 from icops_fhir.careplan import pathway
 from icops_fhir.exchange import (
@@ -99,12 +100,9 @@ def _people(work: Work, bundle: Resource, entries: list[tuple[str, Resource]], k
             known[url] = resolve.role(work, pointed, patient)
         else:
             known[url] = resolve.shared(work, pointed, "" if url == sender else patient)
-    told: dict[str, list[Resource]] = {}
     for url, resource in ranked:
         pointed = resolve.pointed(resource, known)
-        if not any(feed.same(pointed, said) for said in told.get(known[url], ())):  # a message names one place many times
-            told.setdefault(known[url], []).append(pointed)
-            work.say(known[url], feed.units(pointed), known[url])
+        work.repeat(known[url], pointed, partial(feed.units, pointed), known[url])
 
 
 def _stay(

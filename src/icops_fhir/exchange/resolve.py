@@ -5,13 +5,14 @@ PAM-FR §6.8 (ROL), data types N.8 (XCN), N.9 (XON): RPPS, ADELI, FINESS and UF 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from operator import is_
 from typing import Any
 
 from icops_fhir.exchange import feed, identity
 from icops_fhir.exchange.work import Work
-from icops_fhir.fhir.json import Resource, canonical
+from icops_fhir.fhir.json import Resource, canonical, dumps
 from icops_fhir.mappers.v2.codes import BASE
 
 SHARED = ("Organization", "Location", "Practitioner", "Device", "HealthcareService")  # of everyone: found by identifier
@@ -20,6 +21,8 @@ PREFERRED = ("RPPS", "ADELI", "IDNPS", "FINEG", "FINEJ", "FINESS", "IDNST", "SIR
 NATIONAL = {"RPPS": "https://rpps.esante.gouv.fr", "FINEG": "https://finess.esante.gouv.fr", "FINEJ": "https://finess.esante.gouv.fr",
             "FINESS": "https://finess.esante.gouv.fr"}  # fmt: skip
 MACHINE = f"{BASE}/StructureDefinition/v2-"  # carried leaves, segment order, encoding: of the message, not of the patient
+_UNTIDY = (MACHINE.encode(), b"{}", b"[]")
+_REFERENCE = re.compile(r'"reference":"([^"]*)"')  # a fullUrl holds no escape
 
 
 def clean(value: Any) -> Any:
@@ -49,12 +52,19 @@ def _machine(item: Any) -> bool:
 def entries(bundle: Resource) -> list[tuple[str, Resource]]:
     """(fullUrl, resource) of the Bundle, clean, without what only concerns the message."""
     found = [(str(e.get("fullUrl", "")), e["resource"]) for e in bundle.get("entry", ()) if "resource" in e]
-    return [(url, clean(r)) for url, r in found if r["resourceType"] not in ("MessageHeader", "OperationOutcome", "Parameters")]
+    return [(url, _tidy(r)) for url, r in found if r["resourceType"] not in ("MessageHeader", "OperationOutcome", "Parameters")]
+
+
+def _tidy(resource: Resource) -> Resource:
+    """`clean`, for most resources without a look inside."""
+    body = dumps(resource)
+    out: Resource = clean(resource) if any(mark in body for mark in _UNTIDY) else resource
+    return out
 
 
 def pointed(resource: Resource, known: Mapping[str, str]) -> Resource:
     """The resource as it is stored: its references ours; those to what this message brings and we do not keep are left out."""
-    out: Resource = _point(resource, known)
+    out: Resource = _point(resource, known) if b'"reference":' in dumps(resource) else resource
     return out
 
 
@@ -98,20 +108,8 @@ def used(found: Iterable[tuple[str, Resource]], sent_by: str) -> set[str]:
     """What the resources that are kept point to: the receiver of the message, say, is named by its header alone."""
     out = {sent_by}
     for _, resource in found:
-        _collect(resource, out)
+        out.update(text for text in _REFERENCE.findall(dumps(resource).decode()))
     return out
-
-
-def _collect(node: Any, out: set[str]) -> None:
-    if isinstance(node, dict):
-        for name, child in node.items():
-            if isinstance(child, (dict, list)):
-                _collect(child, out)
-            elif name == "reference":
-                out.add(child)
-    elif isinstance(node, list):
-        for child in node:
-            _collect(child, out)
 
 
 def sender(bundle: Resource) -> str:

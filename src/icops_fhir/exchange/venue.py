@@ -81,7 +81,7 @@ def apply(
     name, whose, encounter, number = where.name, where.patient, where.encounter, where.number
     if account is not None and where.account:
         told = {**feed.units(account), "subject": [{"reference": whose}]}
-        work.say(where.account, told, whose, seed={"status": "active"})
+        work.repeat(where.account, told, lambda: told, whose, seed={"status": "active"})
     ledger, dossier = work.ledger(name), _dossier(work, name)
     known = ledger.known(number)
     movement = movements.heard(known, said)

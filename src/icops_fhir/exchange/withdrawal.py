@@ -111,6 +111,8 @@ def _changed(work: Work, patient: Resource, gone: list[Resource], new: list[Reso
             told[unit] = [work.stamp, [i for i in value if identity.key(i, work.sender) not in leaving]]
     for number in new:
         told[identity.unit(number)] = [work.stamp, [feed.bare(number)]]
+        if identity.is_ins(number):
+            work.note(keys.INS_SAID, f"{work.sender}|Patient/{patient['id']}", b"{}", owner=f"Patient/{patient['id']}")
     work.note(keys.FEED, f"{work.sender}|Patient/{patient['id']}", dumps(told), owner=f"Patient/{patient['id']}")
     return {**kept, "identifier": out} if out else kept
 

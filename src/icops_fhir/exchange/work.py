@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -86,7 +87,30 @@ class Work:
     def sent(self, reference: str) -> feed.Sent:
         """What this feed last said of a resource."""
         record = self.record(keys.FEED, f"{self.sender}|{reference}")
-        return loads(record.body) if record else {}
+        sent: feed.Sent = loads(record.body) if record else {}
+        again = self._repeated(reference)
+        for unit in again["units"]:
+            sent[unit][0] = max(sent[unit][0], again["stamp"])
+        return sent
+
+    def _repeated(self, reference: str) -> dict[str, Any]:
+        record = self.record(keys.REPEATED, f"{self.sender}|{reference}")
+        return loads(record.body) if record else {"content": "", "stamp": "", "units": []}
+
+    def repeat(self, reference: str, content: Any, units: Callable[[], feed.Units], owner: str, seed: Resource | None = None) -> None:
+        """`say` for what is mostly said again: the same content once more only moves the date on which it was said."""
+        digest = hashlib.sha256(dumps(content)).hexdigest()
+        again, name = self._repeated(reference), f"{self.sender}|{reference}"
+        if again["content"] == digest and self.get(reference) is not None:
+            if again["stamp"] < self.stamp:
+                self.note(keys.REPEATED, name, dumps({**again, "stamp": self.stamp}), owner=reference)
+            return
+        now = units()
+        self.say(reference, now, owner, seed)
+        if all(stamp == self.stamp for unit, (stamp, _) in self.sent(reference).items() if unit in now):
+            self.note(keys.REPEATED, name, dumps({"content": digest, "stamp": self.stamp, "units": list(now)}), owner=reference)
+        elif self.stamp > again["stamp"] and again["content"]:
+            self.drop(keys.REPEATED, name)
 
     def say(self, reference: str, units: feed.Units, owner: str, seed: Resource | None = None) -> Resource:
         """What this feed says of a resource, merged into what stands; units said by a newer message stay."""
