@@ -56,10 +56,10 @@ def entries(bundle: Resource) -> list[tuple[str, Resource]]:
 
 
 def _tidy(resource: Resource) -> Resource:
-    """`clean`, for most resources without a look inside."""
-    body = dumps(resource)
-    out: Resource = clean(resource) if any(mark in body for mark in _UNTIDY) else resource
-    return out
+    """`clean`, for most resources without a look inside; without its id, which is another in each message."""
+    out = {name: value for name, value in resource.items() if name != "id"}
+    body = dumps(out)
+    return clean(out) if any(mark in body for mark in _UNTIDY) else out
 
 
 def pointed(resource: Resource, known: Mapping[str, str]) -> Resource:
