@@ -112,21 +112,18 @@ class Ledger:
         self._put(keys.PENDING if pending else keys.MOVEMENT, movement, self._venue if at_hand else self._waiting)
 
     def seal(self, voided: str) -> None:
-        """Seals the older ones where many are open; where none of those stands, nothing is sealed yet."""
+        """Seals the older ones where many are open."""
         known = sorted((m for m in self.movements if m.inserted), key=lambda m: m.when)
         if not self._opened and len(known) <= MOST:
             return
         older = known[: max(0, len(known) - NEWEST)]
-        made = movements.extend(self.prefix or Prefix(), older, voided)
-        if made.began is None:
-            older = []
         for key in self._sealed - {m.key for m in older}:
             self._put(keys.MOVEMENT, self._open[key], self._venue)
         for key in {m.key for m in older} - self._sealed:
             self._put(keys.MOVEMENT, self._open[key], self._older)
         if older:
-            self.prefix = made
-            self._tx.put(keys.SEALED, self._venue, dumps(_written(made)), owner=self._venue)
+            self.prefix = movements.extend(self.prefix or Prefix(), older, voided)
+            self._tx.put(keys.SEALED, self._venue, dumps(_written(self.prefix)), owner=self._venue)
         elif self._opened:
             self._tx.drop(keys.SEALED, self._venue)
         self._sealed, self._opened = set(), False

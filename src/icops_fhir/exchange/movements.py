@@ -152,6 +152,9 @@ class Prefix:
     came: str | None = None  # of the first that stands and brought the patient
     previous: Units = field(default_factory=dict)  # the state before what was cancelled
     units: Units = field(default_factory=dict)  # what those that stand say
+    first: str | None = None  # the start of the first, standing or not
+    admissions: bool = True  # nothing else came
+    fallen: Units = field(default_factory=dict)  # what they said, as long as none stands
 
 
 def extend(prefix: Prefix, movements: Iterable[Movement], voided: str = "") -> Prefix:
@@ -182,6 +185,9 @@ def extend(prefix: Prefix, movements: Iterable[Movement], voided: str = "") -> P
         came=came[0] if prefix.came is None and came else prefix.came,
         previous=previous,
         units=_layers(standing, prefix.units),
+        first=known[0].start[1] or known[0].began if prefix.first is None and known else prefix.first,
+        admissions=prefix.admissions and all(m.trigger[1] in ADMISSIONS for m in known),
+        fallen=_layers(known, prefix.fallen) if prefix.began is None and not standing else {},
     )
 
 
@@ -191,8 +197,8 @@ def fold(movements: Iterable[Movement], voided: str = "", prefix: Prefix | None 
     if not known and prefix is None:
         return None
     whole = extend(prefix or Prefix(), known, voided)
-    if whole.began is None and (voided or all(m.trigger[1] in ADMISSIONS for m in known)):
-        return Venue("cancelled", _layers(known, {}), start=known[0].start[1] or known[0].began)
+    if whole.began is None and (voided or whole.admissions):
+        return Venue("cancelled", whole.fallen, start=whole.first or "")
     start = whole.start or (whole.came if whole.came is not None else whole.began) or ""
     return Venue(whole.status or "in-progress", whole.previous | whole.units, start, whole.end)
 
