@@ -27,7 +27,8 @@ from icops_fhir.careplan.when import before, french
 
 def amend(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list[Resource]:
     """What the correction changes in one plan; nothing for a movement that brought it nothing, or was cancelled."""
-    tasks = [t for t in pathway.tasks_of(plan) if is_of(event, t, plan, pathway)]
+    mine = [t for t in pathway.tasks_of(plan) if is_of(event, t, plan, pathway)]
+    tasks = [t for t in mine if not has_code(t.get("statusReason"), c.COUNTER)]  # the others were taken back
     notices = pathway.notices_of(plan)
     firsts = [n for n in c.standing(notices) if is_of(event, n, plan, pathway)]
     if false_deaths := [n for n in firsts if part(c.maker(n), "event") == e.DEATH]:
@@ -35,7 +36,7 @@ def amend(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> list
         return out + insert(replace(event, action=e.INSERT), plan, pathway.put(out), now)
     if event.kind == e.ADMISSION and event.patient_class not in ("", *INSIDE):
         return cancel(event, plan, pathway, now)  # it was a consultation after all
-    if not (tasks or firsts) or any(has_code(t.get("statusReason"), c.COUNTER) for t in tasks):
+    if not (tasks or firsts) or (len(tasks) < len(mine) and not any(is_open(t) for t in tasks)):
         return []
     if any(before(event.recorded, part(c.maker(r), "recorded")) for r in (*tasks, *firsts)):
         return []

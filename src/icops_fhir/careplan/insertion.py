@@ -8,8 +8,8 @@ from datetime import datetime
 from icops_fhir.careplan import event as e
 from icops_fhir.careplan import home
 from icops_fhir.careplan.activity import anchor, family, is_of, kind_of, linked, made, rescheduled
-from icops_fhir.careplan.codes import reason
-from icops_fhir.careplan.communication import correction, firsts, maker, notice, standing, told_last
+from icops_fhir.careplan.codes import has_code, reason
+from icops_fhir.careplan.communication import COUNTER, correction, firsts, maker, notice, standing, told_last
 from icops_fhir.careplan.current import Pathway, Resource, local
 from icops_fhir.careplan.definition import group, named_event
 from icops_fhir.careplan.event import Event
@@ -37,8 +37,10 @@ def insert(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> lis
         return []
     if event.kind == e.DISCHARGE and patient_class(event, pathway) != "I":
         return home.left(event, plan, pathway, now)
-    if _seen(event, plan, pathway):
+    seen = _seen(event, plan, pathway)
+    if seen and not _taken_back(event, seen, plan, pathway):
         return []
+    again = [event.recorded] if seen else []  # cancelled, then inserted under the same number: a movement of its own
     there = _beside(event, plan, pathway)
     if any(before(event.recorded, part(maker(r), "recorded")) for r in there) and event.kind in REPLACING:
         return []
@@ -51,16 +53,26 @@ def insert(event: Event, plan: Resource, pathway: Pathway, now: datetime) -> lis
         kept = [t for t in there if t["resourceType"] == "Task" and is_open(t) and not is_untouched(t)]
         quiet = False
         out = [closed(t, now, reason("superseded")) for t in there if event.kind in REPLACING and is_untouched(t)]
-    done = {t.get("instantiatesUri") for t in kept}
-    tasks = [made(event, a, plan, pathway, now) for a in asked.activities if a.uri not in done]
+    done = {t.get("instantiatesUri") for t in (*kept, *seen) if t.get("status") != "cancelled"}
+    tasks = [made(event, a, plan, pathway, now, *again) for a in asked.activities if a.uri not in done]
     people = told(asked.told, plan, pathway, now) if asked.text and not quiet else []
-    notices = [notice(event, asked.event, plan, person, asked.text, anchor(event)) for person in people]
+    notices = [notice(event, asked.event, plan, person, asked.text, anchor(event), *again) for person in people]
     after = pathway.put([*out, *tasks])
     return [*out, *tasks, *linked(plan, tasks), *notices, *home.inserted(event, asked.home, plan, after, now)]
 
 
-def _seen(event: Event, plan: Resource, pathway: Pathway) -> bool:
-    return any(is_of(event, r, plan, pathway) for r in (*pathway.tasks_of(plan), *firsts(pathway.notices_of(plan))))
+def _seen(event: Event, plan: Resource, pathway: Pathway) -> list[Resource]:
+    """What this movement brought already."""
+    return [r for r in (*pathway.tasks_of(plan), *firsts(pathway.notices_of(plan))) if is_of(event, r, plan, pathway)]
+
+
+def _taken_back(event: Event, seen: list[Resource], plan: Resource, pathway: Pathway) -> bool:
+    """Whether a cancellation took all of it back, and the movement was said anew since."""
+    told_still = {n["id"] for n in standing(pathway.notices_of(plan))}
+    tasks = [r for r in seen if r["resourceType"] == "Task"]
+    undone = [t for t in tasks if has_code(t.get("statusReason"), COUNTER)]
+    stands = any(is_open(t) for t in tasks) or any(r["id"] in told_still for r in seen if r["resourceType"] == "Communication")
+    return not stands and (bool(undone) or not tasks) and all(before(part(maker(r), "recorded"), event.recorded) for r in seen)
 
 
 def _beside(event: Event, plan: Resource, pathway: Pathway) -> list[Resource]:
