@@ -71,7 +71,16 @@ def read(environment: Mapping[str, str], **overrides: Any) -> Settings:
         if text is not None and text != "":
             values[item.name] = _value(name, text, item.default)
     values.update({name: value for name, value in overrides.items() if value is not None})
-    return Settings(**values)
+    settings = Settings(**values)
+    _refuse_ports(settings)
+    return settings
+
+
+def _refuse_ports(settings: Settings) -> None:
+    """TCP has ports 1 to 65535; 0 asks for any free one, -1 is no MLLP server."""
+    for name, port, lowest in (("ICOPS_PORT", settings.port, 0), ("ICOPS_MLLP_PORT", settings.mllp_port, -1)):
+        if not lowest <= port <= 65535:
+            raise SettingsError(f"{name}={port}: a port is between {lowest} and 65535. / un port est entre {lowest} et 65535.")
 
 
 def refuse_unsafe(settings: Settings) -> None:

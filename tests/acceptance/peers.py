@@ -121,7 +121,11 @@ class Subscriber:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                subscriber.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                size = int(self.headers["Content-Length"])
+                body = self.rfile.read(size)
+                if len(body) < size:
+                    return  # it died while it spoke
+                subscriber.told.append(json.loads(body))
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

@@ -277,7 +277,8 @@ def test_sites_are_found_by_application_and_facility_then_facility_then_any() ->
     assert found(parse(adt("A28", facility="OTHER"))).dead_letter == "AA"
 
 
-@pytest.mark.parametrize("text", ['[]', '{"sites": []}', '{"sites": {"A": 1}}', '{"sites": {"A": {"zon": "x"}}}', '{"sites": {"A": {"dead_letter": "AR"}}}', '{"sites": {"A": {"zone": 1}}}'])
+@pytest.mark.parametrize("text", ['[]', '{"sites": []}', '{"sites": {"A": 1}}', '{"sites": {"A": {"zon": "x"}}}', '{"sites": {"A": {"dead_letter": "AR"}}}', '{"sites": {"A": {"zone": 1}}}',
+                                  '{"sites": {"A": {"zone": "Mars/Olympus"}}}', '{"sites": {"A": {"charset": "8859/99"}}}', '{"sites": {}, "route": []}'])  # fmt: skip
 def test_a_wrong_setting_of_a_site_is_said(text: str) -> None:
     with pytest.raises(FhirError, match="ICOPS_SITES"):
         sites.load(text)

@@ -458,7 +458,9 @@ def test_ending_a_stay_is_an_a03_under_our_own_authority_and_correcting_it_is_it
 def test_a_route_that_is_not_understood_is_refused_by_name() -> None:
     good = {"name": "a", "host": "h", "port": 1, "feeds": ["A^B"]}
     assert routes([good])[0].feeds == ("A^B",)
-    for bad in ({**good, "prot": 1}, {**good, "port": "1"}, {**good, "movements": 1}, {k: v for k, v in good.items() if k != "feeds"}, {**good, "feeds": ["B"]}):
+    assert routes(loads(b'[{"name": "a", "host": "h", "port": 1, "feeds": ["A^B"], "first_pause": 0.5}]'))[0].first_pause == 0.5
+    for bad in ({**good, "prot": 1}, {**good, "port": "1"}, {**good, "movements": 1}, {k: v for k, v in good.items() if k != "feeds"}, {**good, "feeds": ["B"]},
+                {**good, "port": 65536}, {**good, "zone": "Mars/Olympus"}):
         with pytest.raises(FhirError, match="route 'a'"):
             routes([bad])
     with pytest.raises(FhirError, match="authority is needed"):

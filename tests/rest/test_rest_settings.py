@@ -32,6 +32,9 @@ def test_a_secret_comes_from_a_file_and_a_wrong_value_names_its_variable(tmp_pat
         read({"ICOPS_TOKEN_FILE": str(tmp_path / "none")})
     with pytest.raises(SettingsError, match="ICOPS_PORT"):
         read({"ICOPS_PORT": "http"})
+    for wrong in ({"port": 65536}, {"port": -1}, {"mllp_port": 65536}, {"mllp_port": -2}):
+        with pytest.raises(SettingsError, match="PORT"):
+            read({}, **wrong)
 
 
 def test_outside_loopback_a_token_and_peers_or_certificates_are_asked() -> None:

@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, fields
 from decimal import Decimal
 from typing import Any
 
+from icops_fhir.exchange.sites import known_zone
 from icops_fhir.fhir.issue import FhirError, Issue
 
 
@@ -78,6 +79,10 @@ def _route(row: Mapping[str, Any]) -> Route:
             f"route {label!r}: movements leave, so authority is needed: an OID of yours to number ours under",
             f"route {label!r} : des mouvements partent, il faut authority, un OID qui est le vôtre pour numéroter les nôtres",
         )
+    if not 0 < route.port < 65536:
+        raise _refused(f"route {label!r}: port is {route.port}, 1 to 65535 expected", f"route {label!r} : port vaut {route.port}, 1 à 65535 attendu")
+    if not known_zone(route.zone):
+        raise _refused(f"route {label!r}: zone {route.zone!r} is no time zone", f"route {label!r} : zone {route.zone!r} n'est pas un fuseau horaire")
     return route
 
 

@@ -114,7 +114,7 @@ def items(path: Path, wanted: re.Pattern[str] | None = None) -> list[Item]:
 def run(args: argparse.Namespace) -> int:
     """The command: `address`, `paths`, and the options `json connections rate timeout type authorities`."""
     host, colon, port = str(args.address).rpartition(":")
-    if not colon or not port.isdigit():
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
         print(f"{args.address}: HOST:PORT is expected / HOST:PORT est attendu", file=sys.stderr)
         return 2
     tls = ssl.create_default_context(cafile=args.authorities) if getattr(args, "authorities", None) else None
