@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from icops_fhir.exchange import stored
 from icops_fhir.exchange.inbound import Answer, Inbound
-from icops_fhir.fhir.json import loads
+from icops_fhir.fhir.json import dumps, loads
 from icops_fhir.mappers.v2.site import Site
 from icops_fhir.search.query import parse
 from icops_fhir.store.engine import open, prepare
@@ -74,6 +75,19 @@ class House:
 
     def movements(self) -> list[dict[str, Any]]:
         return [e for e in self.find("Encounter") if "partOf" in e]
+
+
+@pytest.fixture(autouse=True)
+def nobody_changes_a_shared_value_in_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What was read from the store is shared by its readers: at the end of each test it still says what was read."""
+    seen: dict[bytes, Any] = {}
+
+    def remembered(body: bytes) -> Any:
+        return seen[body] if body in seen else seen.setdefault(body, loads(body))
+
+    monkeypatch.setattr(stored, "parsed", remembered)
+    yield
+    assert [body for body, value in seen.items() if dumps(value) != body] == []
 
 
 @pytest.fixture
