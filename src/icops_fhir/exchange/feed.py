@@ -105,7 +105,7 @@ def merge(current: Resource, before: Units, after: Units) -> Resource:
 
 def merge_list(was: list[Any], now: list[Any], current: list[Any]) -> list[Any]:
     """Items the feed repeats stay as they stand, items it changed win, items it dropped go unless someone edited them."""
-    if same(was, current):
+    if not (was or current) or same(was, current):
         return list(now)
     standing = _pair(was, current)  # index in was -> index in current
     repeated = _pair(was, now)

@@ -154,14 +154,17 @@ def _movement(work: Work, movement: Movement, encounter: str, patient: str, stan
 
 
 def _reference(work: Work, number: str, numbers: list[Resource], encounter: str) -> str:
-    """The Encounter of a movement: one of this venue that has its number, else a new one."""
-    made = f"Encounter/{work.id('Encounter', 'movement', number, encounter)}"
-    if work.get(made) is None:
-        for item in numbers:
-            for other in work.identified("Encounter", item):
-                if other.get("partOf", {}).get("reference") == encounter:
-                    return f"Encounter/{other['id']}"
-    return made
+    """The Encounter of a movement: one of this venue that has its number, else a new one; a new venue has none yet."""
+    if (number, encounter) not in work.stays:
+        made = f"Encounter/{work.id('Encounter', 'movement', number, encounter)}"
+        others = (
+            f"Encounter/{other['id']}"
+            for item in (numbers if work.get(made) is None and work.get(encounter) is not None else ())
+            for other in work.identified("Encounter", item)
+            if other.get("partOf", {}).get("reference") == encounter
+        )
+        work.stays[number, encounter] = next(others, made)
+    return work.stays[number, encounter]
 
 
 def _status(movement: Movement) -> str:

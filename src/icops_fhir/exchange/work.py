@@ -35,6 +35,7 @@ class Work:
         self.salt: UUID = keys.space(tx)
         self.issues: list[Issue] = []
         self.ledgers: dict[str, Ledger] = {}  # the movements of the venues this message touches
+        self.stays: dict[tuple[str, str], str] = {}  # number of a movement and its venue -> its Encounter
         self._records: dict[tuple[str, str], Record | None] = {}
         self._before: dict[str, Resource | None] = {}
         self._after: dict[str, Resource] = {}
