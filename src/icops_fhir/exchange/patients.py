@@ -11,8 +11,8 @@ from icops_fhir.fhir.json import Resource, dumps, loads
 from icops_fhir.mappers.codec import Context
 from icops_fhir.mappers.v2.datatypes import CX
 from icops_fhir.mappers.v2.er7 import NULL, Segment
-from icops_fhir.mappers.v2.segment import view
 from icops_fhir.mappers.v2.site import Site
+from icops_fhir.mappers.v2.view import view
 
 STEPS = 20  # a chain of merges longer than this is a loop
 

@@ -52,6 +52,8 @@ def put_back(
     if not carried:
         return dict(written)
     whole = overlay(written, carried.items())
+    if unread and all(place in unread for place in carried):
+        return whole
     meaning = means(whole)
     wanted = means(dict(written))
     if same(meaning, wanted) or (unchanged is not None and unchanged(meaning)):

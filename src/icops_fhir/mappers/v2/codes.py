@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -17,6 +18,8 @@ from icops_fhir.mappers.v2.primitives import text as valid_text
 
 BASE = "https://icops-fhir.org/fhir"
 ALTERNATE = "http://hl7.org/fhir/StructureDefinition/alternate-codes"
+# What stands for a required element that the message does not say. https://hl7.org/fhir/R4/extension-data-absent-reason.html
+ABSENT = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 LOCAL = f"{BASE}/v2-coding-system/"
 
 
@@ -47,12 +50,19 @@ _V2 = re.compile(r"http://terminology\.hl7\.org/CodeSystem/v2-(\d{4})\Z")
 
 def system(name: str) -> str | None:
     """The URI of a coding system that a message names (CWE.3). A name of the sender's own gets a URI of ours."""
+    return _known(name) if len(name) < 40 else _system(name)
+
+
+def _system(name: str) -> str | None:
     if not valid_text.decode(name, Context()):
         return None
     if name.upper() in SYSTEMS:
         return SYSTEMS[name.upper()]
     found = _HL7.match(name)
     return v2(found[1]) if found else LOCAL + quote(name, safe="")
+
+
+_known = lru_cache(maxsize=512)(_system)  # a feed names few coding systems
 
 
 def system_name(uri: Any) -> str:
@@ -117,7 +127,7 @@ def coded(member: str, rows: Mapping[str, str], uri: str, default: str = "", imp
             return was
         return back.get(now) if isinstance(now, str) and now != implied else None
 
-    return Codec(decode, encode, exact=True)
+    return Codec(decode, encode, exact=True, members=frozenset({member, f"_{member}"}))
 
 
 def original(sidecar: Any, uri: str) -> str | None:

@@ -8,10 +8,12 @@ read in order; where two rows write the same component, the first that has somet
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from icops_fhir.mappers.codec import Codec, Context, Node, Path, merge
+from icops_fhir.mappers.codec import Codec, Context, Node
+from icops_fhir.mappers.path import Path
+from icops_fhir.mappers.straight import Lines
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import text
 
@@ -58,80 +60,100 @@ def composite(*parts: Part, fixed: Node | None = None, needs: str = "") -> Codec
     fixed   what every such element holds (a code that says its role)
     needs   a member without which the element means nothing: then it is left to carry
     """
-
-    texts = [to.text for _, to, *_ in parts]
-    # Exact: a leaf codec that gives its text back, alone at its place and on its path.
-    exact = [
-        by.exact and len(at) == 1 and texts.count(to.text) == 1 and sum(at[0] in p.at for p in parts) == 1 and not any(s.position for s in to.steps)
-        for at, to, by, _ in parts
-    ]
-    steps = [(at, at[0][0], at[0][1], to, to.head, by.decode, by.encode, when, sure) for (at, to, by, when), sure in zip(parts, exact, strict=True)]
-    shorter: dict[int, list[Any]] = {}
-
-    def within(size: int) -> list[Any]:
-        """The rows that a repetition of so many components can reach."""
-        found = shorter.get(size)
-        if found is None:
-            found = shorter[size] = [s for s in steps if len(s[0]) > 1 or s[1] < size]
-        return found
-
-    def decode(rep: Repetition, context: Context) -> Node | None:
-        out: Node = {}
-        sure = 0
-        context.exact = False
-        for at, c, s, to, head, by_decode, _, when, exactly in within(len(rep)):
-            if len(at) == 1:
-                found: Any = rep[c][s] if s < len(rep[c]) else ""
-            else:
-                found = tuple([leaf(rep, x, y) for x, y in at])
-                if not any(found):
-                    continue
-            if not found or (when is not None and not when(rep, context)):
-                continue
-            value = by_decode(found, context)
-            if value is None:
-                continue
-            sure += exactly
-            if head:
-                to.write(out, value, context)
-            else:
-                merge(out, value)
-        if not out or (needs and needs not in out):
-            return None
-        if fixed:
-            merge(out, _copy(fixed))
-        if sure:
-            context.exact = sure == sum([sum([1 for one in subs if one]) for subs in rep])
-        return out
-
-    def encode(element: Node, context: Context) -> Repetition | None:
-        rep: Repetition = []
-        for at, c, s, to, head, _, by_encode, *_ in steps:
-            if head:
-                if head not in element:
-                    continue
-                value = to.read(element, context)
-                if value is None:
-                    continue
-            else:
-                value = element
-            written = by_encode(value, context)
-            if not written:
-                continue
-            if len(at) == 1:
-                put(rep, c, s, written)
-            else:
-                for (x, y), one in zip(at, written, strict=True):
-                    if one:
-                        put(rep, x, y, one)
-        return rep or None
-
-    free = all(when is None for *_, when in parts)
+    free = all(part.when is None for part in parts)
     paths: dict[tuple[int, int], str] = {}
     for at, to, *_ in parts:
         for place in at:
             paths.setdefault(place, to.text)
-    return Codec(decode, encode, frozenset(paths) if free else None, paths)
+    members = [{to.head} if to.head else by.members for _, to, by, _ in parts]
+    known = frozenset[str]().union(*(m for m in members if m)) if None not in members and not fixed else None
+    return Codec(_decoder(parts, fixed, needs), _encoder(parts), frozenset(paths) if free else None, paths, members=known)
+
+
+def _decoder(parts: tuple[Part, ...], fixed: Node | None, needs: str) -> Callable[[Repetition, Context], Node | None]:
+    """The rows as one function. `seen` has a bit for each leaf that encoding gives back; `whole` is False where it would
+    write elsewhere than it read, so that only a second look tells."""
+    lines = Lines([part.to for part in parts], "out")
+    texts = [part.to.text for part in parts]
+    bits = {place: 1 << n for n, place in enumerate(dict.fromkeys(place for part in parts for place in part.at))}
+    lines.add(1, "out = {}")
+    lines.add(1, "seen = 0")
+    lines.add(1, "whole = True")
+    lines.add(1, "size = len(rep)")
+    for at, to, by, when in parts:
+        reached = f"size > {min(c for c, _ in at)}" + "".join(f" and len(rep[{c}]) > {s}" for c, s in at[:1] if s and len({c for c, _ in at}) == 1)
+        found = [f"rep[{c}][{s}]" for c, s in at]
+        if len(at) == 1:
+            lines.add(1, f"if {reached} and (x := {found[0]})" + (f" and {lines.const(when)}(rep, context)" if when else "") + ":")
+        else:
+            all_of = ", ".join(f"{one} if size > {c} and len(rep[{c}]) > {s} else ''" for one, (c, s) in zip(found, at, strict=True))
+            lines.add(1, f"if {reached} and any(x := ({all_of}))" + (f" and {lines.const(when)}(rep, context)" if when else "") + ":")
+        lines.add(2, f"v = {lines.const(by.decode)}(x, context)")
+        lines.add(2, "if v is not None:")
+        again = lines.write(to, 3)
+        shared = len(at) > 1 or any(at[0] in other.at for other in parts if other.at != at or other.to is not to)
+        if texts.count(to.text) > 1 or again == "False":
+            lines.add(3, "whole = False")
+            continue
+        if by.exact is not True:
+            back = f"{lines.const(by.exact)}(x, v, context)" if by.exact else f"{lines.const(by.encode)}(v, context) == x"
+            again = f"{again} and {back}" if again else back
+        mark = f"seen |= {sum(bits[place] for place in at)}"
+        if not again:
+            lines.add(3, mark)
+        else:
+            lines.add(3, f"if {again}:")
+            lines.add(4, mark)
+            if shared or to.last.position is not None:
+                lines.add(3, "else:")
+                lines.add(4, "whole = False")
+    lines.add(1, f"if {repr(needs) + ' not in out' if needs else 'not out'}:")
+    lines.add(2, "return None")
+    if fixed:
+        lines.add(1, f"merge(out, {lines.const(_copy)}({lines.const(fixed)}))")
+    lines.add(1, f"context.left = {lines.const(_left(bits))}(rep, seen) if whole else None")
+    lines.add(1, "return out")
+    made: Callable[[Repetition, Context], Node | None] = lines.compiled("decode", "rep, context")
+    return made
+
+
+def _left(bits: dict[tuple[int, int], int]) -> Callable[[Repetition, int], Sequence[tuple[int, int]]]:
+    """The leaves of a repetition whose bit is not among those seen."""
+    firsts = [bits.get((c, 0), 0) for c in range(64)]
+
+    def left(rep: Repetition, seen: int) -> Sequence[tuple[int, int]]:
+        out: list[tuple[int, int]] = []
+        for c, subs in enumerate(rep):
+            if len(subs) == 1:
+                if subs[0] and not (c < 64 and seen & firsts[c]):
+                    out.append((c + 1, 1))
+            else:
+                out += [(c + 1, s + 1) for s, one in enumerate(subs) if one and not seen & bits.get((c, s), 0)]
+        return out
+
+    return left
+
+
+def _encoder(parts: tuple[Part, ...]) -> Callable[[Any, Context], Repetition | None]:
+    """The rows as one function, the other way."""
+    lines = Lines([part.to for part in parts], "element")
+    names = {"put": lines.const(put)}
+    lines.add(1, "if not isinstance(element, dict):")
+    lines.add(2, "return None")
+    lines.add(1, "rep = []")
+    for at, to, by, _ in parts:
+        found = lines.value(to, 1)
+        lines.add(1, f"if {found} and (w := {lines.const(by.encode)}(v, context)):")
+        if len(at) == 1:
+            c, s = at[0]
+            lines.add(2, f"{names['put']}(rep, {c}, {s}, w)")
+        else:
+            for n, (c, s) in enumerate(at):
+                lines.add(2, f"if w[{n}]:")
+                lines.add(3, f"{names['put']}(rep, {c}, {s}, w[{n}])")
+    lines.add(1, "return rep or None")
+    made: Callable[[Any, Context], Repetition | None] = lines.compiled("encode", "element, context")
+    return made
 
 
 def _copy(value: Any) -> Any:
@@ -142,17 +164,26 @@ def _copy(value: Any) -> Any:
     return value
 
 
+def beyond(rep: Repetition, components: int = 1) -> list[tuple[int, int]]:
+    """The leaves of a repetition but the first of each of its first components."""
+    return [(c, s) for c, subs in enumerate(rep, 1) for s, one in enumerate(subs, 1) if one and (s > 1 or c > components)]
+
+
 def only(by: Codec) -> Codec:
     """A field of one leaf: the first component of a repetition."""
+    by_decode, by_encode, exact = by.decode, by.encode, by.exact
 
     def decode(rep: Repetition, context: Context) -> Any:
         found = rep[0][0] if rep and rep[0] else ""
-        value = by.decode(found, context) if found else None
-        context.exact = by.exact and len(rep) == 1 and len(rep[0]) == 1
+        value = by_decode(found, context) if found else None
+        if value is not None and exact and (exact is True or exact(found, value, context)):
+            context.left = () if len(rep) == 1 and len(rep[0]) == 1 else beyond(rep)
+        else:
+            context.left = None
         return value
 
     def encode(value: Any, context: Context) -> Repetition | None:
-        written = by.encode(value, context)
+        written = by_encode(value, context)
         return [[written]] if written else None
 
-    return Codec(decode, encode, frozenset({(0, 0)}))
+    return Codec(decode, encode, frozenset({(0, 0)}), members=by.members)

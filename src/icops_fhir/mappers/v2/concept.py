@@ -5,6 +5,7 @@ A field that HL7 gives a table has that table as the coding system when the mess
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -46,15 +47,26 @@ def _put(rep: Repetition, coding: Any, at: tuple[int, int, int, int], default: s
         put(rep, at[2], 0, system_name(uri))
 
 
-def _plain(rep: Repetition, out: Node, uri: str) -> bool:
-    """Whether a concept is one code, its label and its system, each as the message writes it."""
-    if len(rep) > 3 or any(len(subs) > 1 for subs in rep) or len(out.get("coding", ())) != 1:
-        return False
-    one = out["coding"][0]
-    if one.get("code", "") != leaf(rep, 0) or one.get("display", "") != leaf(rep, 1):
-        return False
-    named = leaf(rep, 2)
-    return (not named and one.get("system", "") == uri) or (one.get("system") != uri and system_name(one.get("system")) == named)
+def _left(rep: Repetition, out: Node, default: str) -> Sequence[tuple[int, int]] | None:
+    """The leaves that writing a concept would not give back; None where it would write a system that was not said."""
+    kept = []
+    for at, coding, usual in zip(_TRIPLETS, out.get("coding", ()), (default, ""), strict=False):
+        code, display, named, version = at
+        if "code" in coding:
+            kept.append(code)
+            uri, said = coding.get("system"), leaf(rep, named)
+            if uri and uri != usual:
+                if not said:
+                    return None
+                if system_name(uri) == said:
+                    kept.append(named)
+            if "version" in coding:
+                kept.append(version)
+        if "display" in coding:
+            kept.append(display)
+    if "text" in out:
+        kept.append(8)
+    return [(c + 1, s + 1) for c, subs in enumerate(rep) for s, one in enumerate(subs) if one and (s or c not in kept)]
 
 
 @lru_cache(maxsize=256)
@@ -69,7 +81,7 @@ def concept(default: str = "") -> Codec:
         out: Node = {"coding": codings} if codings else {}
         if original := text.decode(leaf(rep, 8), context):
             out["text"] = original
-        context.exact = _plain(rep, out, uri)
+        context.left = _left(rep, out, uri) if out else None
         return out or None
 
     def encode(value: Any, _: Context) -> Repetition | None:
@@ -91,11 +103,13 @@ def concept(default: str = "") -> Codec:
 def one_coding(default: str) -> Codec:
     """A code and its label ↔ one Coding of a given system, inside a CodeableConcept that holds several."""
     uri = v2(default) if len(default) == 4 and default.isalnum() else default
+    words = ("code", "display")
 
     def decode(rep: Repetition, context: Context) -> Node | None:
         if leaf(rep, 2) and system(leaf(rep, 2)) != uri:
             return None
         found = _coding(rep, (0, 1, 98, 99), uri, context)
+        context.left = [(c + 1, s + 1) for c, subs in enumerate(rep) for s, one in enumerate(subs) if one and (s or c > 1 or not found or words[c] not in found)]
         return found if found and "code" in found else None
 
     def encode(value: Any, _: Context) -> Repetition | None:
@@ -116,9 +130,12 @@ def any_coding(default: str) -> Codec:
         _put(rep, value, _TRIPLETS[0], uri)
         return rep or None
 
-    return Codec(
-        lambda rep, context: _coding(rep, _TRIPLETS[0], uri, context), encode, frozenset({(0, 0), (1, 0), (2, 0), (6, 0)})
-    )
+    def decode(rep: Repetition, context: Context) -> Node | None:
+        found = _coding(rep, _TRIPLETS[0], uri, context)
+        context.left = _left(rep, {"coding": [found]}, uri) if found else None
+        return found
+
+    return Codec(decode, encode, frozenset({(0, 0), (1, 0), (2, 0), (6, 0)}))
 
 
 def _described() -> Codec:

@@ -46,4 +46,4 @@ def agreement(system: str, provisions: Mapping[str, str]) -> Codec:
                     return [[one["code"]]]
         return [[back[now]]] if now in back else None
 
-    return Codec(decode, encode, frozenset({(0, 0)}))
+    return Codec(decode, encode, frozenset({(0, 0)}), members=frozenset({"status", "category", "provision"}))

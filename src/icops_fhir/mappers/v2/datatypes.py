@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from icops_fhir.mappers.codec import Codec, Context, Node, Path
+from icops_fhir.mappers.codec import Codec, Context, Node
+from icops_fhir.mappers.path import Path
 from icops_fhir.mappers.v2.codes import ADDRESS_TYPE, NAME_TYPE, coded, v2
 from icops_fhir.mappers.v2.composite import composite, leaf, row
 from icops_fhir.mappers.v2.er7 import Repetition

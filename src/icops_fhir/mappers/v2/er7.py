@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from icops_fhir.fhir.issue import FhirError, Issue
@@ -117,6 +117,7 @@ def escape(value: str, d: Delimiters) -> str:
 _PATH = re.compile(r"(?:([A-Z][A-Z0-9]{2})-)?(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?\Z")
 
 
+@lru_cache(maxsize=4096)
 def place(path: str) -> tuple[str, Place]:
     """'PID-3[2].4.1' -> ("PID", (3, 2, 4, 1)); what is left out is 1."""
     found = _PATH.match(path)
@@ -147,16 +148,20 @@ class Segment:
 
     line: str
     delimiters: Delimiters
+    name: str = field(init=False, repr=False, compare=False)  # the three letters, or "" where the line does not begin with a segment name
+    _fields: list[Field] | None = field(default=None, init=False, repr=False, compare=False)
 
-    @cached_property
-    def name(self) -> str:
-        """The three letters, or "" when the line does not begin with a segment name."""
-        head = self.line[:3]
-        return head if _NAME.match(self.line) else ""
+    def __post_init__(self) -> None:
+        self.name = self.line[:3] if _NAME.match(self.line) else ""
 
-    @cached_property
+    @property
     def fields(self) -> list[Field]:
         """Index 0 is unused; MSH-1 and MSH-2 are kept as single leaves."""
+        if self._fields is None:
+            self._fields = self._split()
+        return self._fields
+
+    def _split(self) -> list[Field]:
         d = self.delimiters
         parts = self.line.split(d.field)
         header = self.name in HEADERS
@@ -310,25 +315,24 @@ def render(message: Message) -> bytes:
 def line(name: str, leaves: Leaves, d: Delimiters) -> str:
     """A segment written from its leaves (raw text); inner empty places keep their position, trailing ones vanish."""
     header = name in HEADERS
-    fields: dict[int, dict[int, dict[int, dict[int, str]]]] = {}
-    for (f, r, c, s), leaf in leaves.items():
-        if leaf:
-            fields.setdefault(f, {}).setdefault(r, {}).setdefault(c, {})[s] = leaf
-
-    def joined(separator: str, parts: dict[int, str]) -> str:
-        return separator.join([parts.get(i, "") for i in range(1, max(parts) + 1)])
-
-    written = {
-        f: joined(
-            d.repetition,
-            {
-                r: joined(d.component, {c: joined(d.subcomponent, subs) for c, subs in components.items()})
-                for r, components in reps.items()
-            },
-        )
-        for f, reps in fields.items()
-    }
-    start = 3 if header else 1
-    parts = [written.get(f, "") for f in range(start, max(written, default=start - 1) + 1)]
-    head = [name, d.declared] if header else [name]
-    return d.field.join(head + parts)
+    out = [name, d.field, d.declared] if header else [name]
+    at, before = 2 if header else 0, (1, 1, 1)
+    first = at + 1
+    for (f, r, c, s), leaf in sorted(leaves.items()):
+        if not leaf or f < first or not (r and c and s):
+            continue
+        if f != at:
+            out.append(d.field * (f - at))
+            at, before = f, (1, 1, 1)
+        rep, component, sub = before
+        if r != rep:
+            out.append(d.repetition * (r - rep))
+            component = sub = 1
+        if c != component:
+            out.append(d.component * (c - component))
+            sub = 1
+        if s != sub:
+            out.append(d.subcomponent * (s - sub))
+        before = r, c, s
+        out.append(leaf)
+    return "".join(out)

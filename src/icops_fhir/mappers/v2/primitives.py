@@ -28,6 +28,8 @@ def holdable(value: str) -> bool:
 
 
 def _text(value: str, _: Context | None = None) -> str | None:
+    if value.isalnum():
+        return value
     return value if value and holdable(value) else None
 
 
@@ -38,7 +40,15 @@ def _written(value: object, _: Context | None = None) -> str | None:
 text = Codec(_text, _written, exact=True)
 
 _CODE = re.compile(r"[^\s]+(?: [^\s]+)*\Z")
-code = Codec(lambda value, _: value if value != NULL and _CODE.match(value) and holdable(value) else None, _written, exact=True)
+
+
+def _code(value: str, _: Context | None = None) -> str | None:
+    if value.isalnum():
+        return value
+    return value if value != NULL and _CODE.match(value) and holdable(value) else None
+
+
+code = Codec(_code, _written, exact=True)
 
 # ---------------------------------------------------------------- times
 
@@ -74,19 +84,34 @@ def _valid(y: str, mo: str | None, d: str | None, h: str | None, mi: str | None,
     return int(y) > 0
 
 
-def _timestamp(value: str, context: Context) -> str | None:
+@lru_cache(maxsize=1024)
+def _read(value: str, zone: str) -> tuple[str | None, bool]:
+    """A time of HL7 as dateTime, and whether it is written back the same."""
     found = _TS.match(value)
     if not found:
-        return None
+        return None, False
     y, mo, d, h, mi, s, f, z = found.groups()
     if not _valid(y, mo, d, h, mi, s):
-        return None
+        return None, False
     if h is None:
-        return None if z else "-".join(part for part in (y, mo, d) if part)
+        return (None, False) if z else ("-".join(part for part in (y, mo, d) if part), True)
     if z and (int(z[1:3]) > 14 or int(z[3:]) > 59):
-        return None
-    zone = f"{z[:3]}:{z[3:]}" if z else offset(context.zone, int(y), int(mo), int(d), int(h), int(mi or 0))
-    return f"{y}-{mo}-{d}T{h}:{mi or '00'}:{s or '00'}{f or ''}{zone}"
+        return None, False
+    local = offset(zone, int(y), int(mo), int(d), int(h), int(mi or 0))
+    said = f"{z[:3]}:{z[3:]}" if z else local
+    return f"{y}-{mo}-{d}T{h}:{mi or '00'}:{s or '00'}{f or ''}{said}", s is not None and (z is None or said != local)
+
+
+_LONGEST = len("20260302103000.123456789+0100")
+
+
+def _timestamp(value: str, context: Context) -> str | None:
+    return _read(value, context.zone)[0] if len(value) <= _LONGEST else None
+
+
+def written_same(value: str, _: object, context: Context) -> bool:
+    """Whether a time that has been read is written back as it stands."""
+    return _read(value, context.zone)[1]
 
 
 def _timestamp_written(value: object, context: Context) -> str | None:
@@ -102,10 +127,10 @@ def _timestamp_written(value: object, context: Context) -> str | None:
     return f"{day}{h}{mi}{s}{f or ''}{'' if local else zone.replace(':', '')}"
 
 
-timestamp = Codec(_timestamp, _timestamp_written)  # ↔ dateTime
+timestamp = Codec(_timestamp, _timestamp_written, exact=written_same)  # ↔ dateTime
 # A day stands for its midnight where FHIR wants an instant; the day itself is carried.
-moment = Codec(lambda t, c: _timestamp(t if len(t) != 8 else f"{t}0000", c), _timestamp_written)
-instant = Codec(lambda t, c: found if (found := _timestamp(t, c)) and "T" in found else None, _timestamp_written)
+moment = Codec(lambda t, c: _timestamp(t if len(t) != 8 else f"{t}0000", c), _timestamp_written, exact=lambda t, _, c: len(t) != 8 and written_same(t, _, c))
+instant = Codec(lambda t, c: found if (found := _timestamp(t, c)) and "T" in found else None, _timestamp_written, exact=written_same)
 
 
 def _date(value: str) -> str | None:
@@ -139,7 +164,7 @@ def _number_written(value: object) -> str | None:
     return str(value)
 
 
-number = plain(_number, _number_written)
+number = Codec(lambda x, _: _number(x), lambda y, _: _number_written(y), exact=True)
 positive = plain(
     lambda t: int(t) if t.isascii() and t.isdigit() and t == str(int(t)) and 0 < int(t) < 2**31 else None,
     lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else None,
@@ -158,6 +183,10 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+\Z")
 
 
 def _universal(value: tuple[str, ...]) -> str | None:
+    return _known(value) if len(value[0]) < 80 and len(value[1]) < 8 else _authority(value)
+
+
+def _authority(value: tuple[str, ...]) -> str | None:
     identifier, kind = value
     if kind in ("ISO", "") and _OID.match(identifier):
         return f"urn:oid:{identifier}"
@@ -166,6 +195,9 @@ def _universal(value: tuple[str, ...]) -> str | None:
     if kind in ("URI", "URL", "HL7") and _URI.match(identifier) and not identifier.startswith("urn:"):
         return identifier
     return None
+
+
+_known = lru_cache(maxsize=1024)(_authority)  # a feed names few authorities, in every identifier
 
 
 def _universal_written(value: object) -> tuple[str, str] | None:
@@ -177,4 +209,6 @@ def _universal_written(value: object) -> tuple[str, str] | None:
     return (value, "URI") if _URI.match(value) else None
 
 
-universal = plain(_universal, _universal_written)  # HD.2 HD.3 ↔ uri
+universal = Codec(  # HD.2 HD.3 ↔ uri
+    lambda value, _: _universal(value), lambda uri, _: _universal_written(uri), exact=lambda value, _, __: value[1] in ("ISO", "UUID", "URI")
+)

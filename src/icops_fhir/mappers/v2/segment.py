@@ -13,140 +13,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from dataclasses import field as attribute
-from typing import Any, NamedTuple
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
 
 from icops_fhir.fhir.json import canonical
 from icops_fhir.mappers.carry import left_over, put_back
-from icops_fhir.mappers.codec import Codec, Context, Node, Path, merge
-from icops_fhir.mappers.v2.er7 import Delimiters, Leaves, Repetition, escape, text
-from icops_fhir.mappers.v2.er7 import Segment as Line
+from icops_fhir.mappers.codec import Context, Node
+from icops_fhir.mappers.path import Path
+from icops_fhir.mappers.v2.er7 import Leaves, Repetition
+from icops_fhir.mappers.v2.row import Alias, Row, alone, nowhere
+from icops_fhir.mappers.v2.view import Fields, Written, flatten, unflatten
 
-# What stands for a required element that the message does not say. https://hl7.org/fhir/R4/extension-data-absent-reason.html
-ABSENT = {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}
 _ORIGIN = re.compile(r"[A-Z][A-Z0-9]{2}-\d+\.\d+\Z")
 
-Fields = list[list[Repetition]]
-Written = dict[tuple[int, int], Repetition]
-Made = dict[tuple[int, int], tuple[Node, "Row"]]
-
-
-class Alias(NamedTuple):
-    """How a segment comes by a resource, or by an item of a resource's list.
-
-    type     the resource type; for an item, the alias that owns the list
-    member   the list, for an item
-    shared   the segment adds to the resource that an earlier segment made, if there is one
-    fixed    what the resource always holds; "@Alias" stands for a reference to that alias' resource, "@Alias!" for one
-             that FHIR requires
-    """
-
-    type: str
-    member: str = ""
-    shared: bool = False
-    fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None
-    late: bool = False  # stands after the resources of its kind that other segments make
-
-
-def resource(kind: str, fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None) -> Alias:
-    """A new resource for every occurrence of the segment."""
-    return Alias(kind, fixed=fixed)
-
-
-def shared(kind: str, fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None) -> Alias:
-    """The resource that an earlier segment made, or a new one."""
-    return Alias(kind, shared=True, fixed=fixed)
-
-
-def item(alias: str, member: str) -> Alias:
-    """A new item in a list of another alias' resource, for every occurrence of the segment."""
-    return Alias(alias, member)
-
-
-class Row(NamedTuple):
-    """One row of a segment table, compiled."""
-
-    at: tuple[int, ...]  # the field, or the fields read together
-    alias: str
-    to: Path
-    by: Codec
-    many: bool
-    which: str  # "all" | "first" | "rest": the repetitions this row reads
-    when: Callable[[Repetition, Context], bool] | None
-    fresh: Callable[[Node], bool] | None
-    alone: bool = True  # no other row of the table has its field or its place
-
-
-def field(
-    at: int | tuple[int, ...], to: str, by: Codec, *, which: str = "",
-    when: Callable[[Repetition, Context], bool] | None = None, fresh: Callable[[Node], bool] | None = None,
-) -> Row:  # fmt: skip
-    """A row: `field(5, "Patient.name[]", XPN)`.
-
-    at     a field, or several read together (the codec then takes and gives their first repetitions, in order)
-    which  "first" or "rest" where repetitions mean different things
-    when   the repetition is this row's (both directions state the same: encode writes what the path holds)
-    fresh  which new items, made in FHIR, this row writes; without it the first row of a path takes the others
-    """
-    many = to.endswith("[]")
-    alias, _, rest = to.removesuffix("[]").partition(".")
-    fields = (at,) if isinstance(at, int) else at
-    return Row(fields, alias, Path(rest), by, many, which or ("all" if many else "first"), when, fresh)
-
-
-@dataclass(slots=True)
-class View:
-    """A line as texts: escape sequences read; `lexemes` are the leaves whose text does not give their spelling back."""
-
-    fields: Fields
-    lexemes: dict[tuple[int, int, int, int], str] = attribute(default_factory=dict)
-
-
-def view(line: Line) -> View:
-    """The texts of a line."""
-    d, fields = line.delimiters, line.fields
-    if d.escape not in line.line and not d.truncation:
-        return View(fields)
-    out = View([])
-    for f, reps in enumerate(fields):
-        new = []
-        for r, rep in enumerate(reps, 1):
-            new.append([[_leaf(raw, d, (f, r, c, s), out) for s, raw in enumerate(subs, 1)] for c, subs in enumerate(rep, 1)])
-        out.fields.append(new)
-    return out
-
-
-def _leaf(raw: str, d: Delimiters, place: tuple[int, int, int, int], out: View) -> str:
-    if d.escape not in raw and not (d.truncation and d.truncation in raw):
-        return raw
-    meant = text(raw, d)
-    if escape(meant, d) != raw:
-        out.lexemes[place] = raw
-    return meant
-
-
-def flatten(at: tuple[int, int], rep: Repetition, into: Leaves) -> None:
-    """The leaves of a repetition, added to `into`."""
-    f, r = at
-    for c, subs in enumerate(rep, 1):
-        for s, leaf in enumerate(subs, 1):
-            if leaf:
-                into[f, r, c, s] = leaf
-
-
-def unflatten(leaves: Mapping[tuple[int, int, int, int], str]) -> Written:
-    """Leaves as repetitions."""
-    out: Written = {}
-    for (f, r, c, s), leaf in leaves.items():
-        rep = out.setdefault((f, r), [])
-        while len(rep) < c:
-            rep.append([""])
-        subs = rep[c - 1]
-        while len(subs) < s:
-            subs.append("")
-        subs[s - 1] = leaf
-    return out
+# a row, its field, whether it reads several, its codec's decode, its condition, its alias, whether it has one value
+Reading = tuple[Row, int, bool, Callable[[Any, Context], Any], Callable[[Repetition, Context], bool] | None, str, bool]
+Made = dict[tuple[int, int], tuple[Node, Row]]
 
 
 class Segment:
@@ -157,10 +40,16 @@ class Segment:
         withhold: Callable[[Fields, Context], set[tuple[int, int]]] | None = None, spelled: tuple[int, ...] = (),
     ) -> None:  # fmt: skip
         """withhold: the repetitions that reach no resource; spelled: fields whose spelling is kept beside their value."""
-        rows = tuple(row._replace(alone=_alone(row, rows)) for row in rows)
+        rows = tuple(row._replace(alone=alone(row, rows)) for row in rows)
         self.name, self.aliases, self.rows, self.withhold, self.spelled = name, dict(aliases), rows, withhold, spelled
         self.root = next(iter(aliases), "")
         self.one = [(row, row.to.head) for row in rows if not row.many]
+        self.reached = lru_cache(maxsize=256)(self._reached)  # the lines of a feed have few shapes
+        lists: dict[tuple[str, str], tuple[str, Path]] = {}
+        for row in rows:
+            if row.many:
+                lists.setdefault((row.alias, row.to.text), (row.alias, row.to))
+        self.lists = list(lists.values())
         self.many = [(n, row) for n, row in enumerate(rows) if row.many]
         self.default: set[int] = set()
         seen: set[tuple[str, str]] = set()
@@ -181,60 +70,54 @@ class Segment:
 
     # ------------------------------------------------------------ decode
 
-    def read(self, fields: Fields, get: Callable[[str], Node], context: Context) -> Made:
+    def _reached(self, present: tuple[int, ...]) -> list[Reading]:
+        """The rows that read one of the fields that stand in a line, unfolded."""
+        there = set(present)
+        return [
+            (row, row.at[0], len(row.at) > 1, row.by.decode, row.when, row.alias, not row.many)
+            for row in self.rows
+            if there.intersection(row.at) and row.when is not nowhere
+        ]
+
+    def read(self, fields: Fields, nodes: Mapping[str, Node], context: Context) -> Made:
         """Write into the aliases what the rows read; return the items made, by (field, repetition), with their row."""
         made: Made = {}
         size = len(fields)
-        context.sure.clear()
-        for row in self.rows:
-            f = row.at[0]
-            if len(row.at) > 1:
+        sure = context.sure
+        sure.clear()
+        for row, f, several, decode, when, alias, single in self.reached(tuple([f for f, reps in enumerate(fields) if reps])):
+            if several:
                 reps = [fields[g][0] if g < size and fields[g] else [] for g in row.at]
-                if not any(reps):
-                    continue
-                value = row.by.decode(reps, context)
-                if value is not None:
-                    self._place(row, get(row.alias), value, context)
-                continue
-            if f >= size or not fields[f]:
+                if any(reps) and (value := decode(reps, context)) is not None:
+                    row.to.write(nodes[alias], value, context)
                 continue
             all_reps = fields[f]
-            if row.which == "first":
+            if single:
                 rep = all_reps[0]
-                if row.when is not None and not row.when(rep, context):
+                if when is not None and not when(rep, context):
                     continue
-                context.exact = False
-                value = row.by.decode(rep, context)
+                context.left = None
+                value = decode(rep, context)
                 if value is not None:
-                    if context.exact and row.alone:
-                        context.sure.add((f, 1))
-                    if row.many:
-                        value["id"] = f"{self.name}-{f}.1"
-                        row.to.append(get(row.alias), value, context)
-                        made[f, 1] = value, row
-                    else:
-                        self._place(row, get(row.alias), value, context)
+                    left = context.left
+                    fresh = row.to.write(nodes[alias], value, context)
+                    if left is not None and row.alone and (fresh or not row.to.head) and alias in nodes:
+                        sure[f, 1] = left
                 continue
-            for r in range(2 if row.which == "rest" else 1, len(all_reps) + 1):
-                rep = all_reps[r - 1]
-                if (f, r) in made or (row.when is not None and not row.when(rep, context)):
+            r = 0
+            for rep in all_reps[:1] if row.which == "first" else all_reps:
+                r += 1
+                if (f, r) in made or (r == 1 and row.which == "rest") or (when is not None and not when(rep, context)):
                     continue
-                context.exact = False
-                value = row.by.decode(rep, context)
+                context.left = None
+                value = decode(rep, context)
                 if value is not None:
-                    if context.exact:
-                        context.sure.add((f, r))
+                    if context.left is not None:
+                        sure[f, r] = context.left
                     value["id"] = f"{self.name}-{f}.{r}"
-                    row.to.append(get(row.alias), value, context)
+                    row.to.append(nodes[alias], value, context)
                     made[f, r] = value, row
         return made
-
-    @staticmethod
-    def _place(row: Row, target: Node, value: Any, context: Context) -> None:
-        if row.to.steps:
-            row.to.write(target, value, context)
-        else:
-            merge(target, value)
 
     def residue(self, fields: Fields, nodes: Mapping[str, Node], made: Made, context: Context) -> Leaves:
         """The leaves that writing the aliases would not give back, and "" where it would write what was not there."""
@@ -244,19 +127,26 @@ class Segment:
             if at not in sure and (rep := row.by.encode(node, context)):
                 written[at] = rep
         out: Leaves = {}
-        for f, reps in enumerate(fields):
-            for r, rep in enumerate(reps, 1):
-                if (f, r) in sure:
+        f = -1
+        for reps in fields:
+            f += 1
+            r = 0
+            for rep in reps:
+                r += 1
+                left = sure.get((f, r))
+                if left is not None:
+                    for c, s in left:
+                        out[f, r, c, s] = rep[c - 1][s - 1]
                     continue
                 again = written.pop((f, r), None)
-                if again == rep:
-                    continue
-                one: Leaves = {}
-                two: Leaves = {}
-                flatten((f, r), rep, one)
-                if again:
+                if again is None:
+                    flatten((f, r), rep, out)
+                elif again != rep:
+                    one: Leaves = {}
+                    two: Leaves = {}
+                    flatten((f, r), rep, one)
                     flatten((f, r), again, two)
-                out.update(left_over(one, two))
+                    out.update(left_over(one, two))
         for at, rep in written.items():
             new: Leaves = {}
             flatten(at, rep, new)
@@ -299,7 +189,7 @@ class Segment:
         out: Written = {}
         for row, head in self.one:
             node = nodes.get(row.alias)
-            if node is None or (row.alone and (row.at[0], 1) in sure):
+            if node is None or (sure and len(row.at) == 1 and (row.at[0], 1) in sure):
                 continue
             if head:
                 if head not in node:
@@ -344,7 +234,8 @@ class Segment:
             if not theirs:
                 out.update(mine)
                 continue
-            readers = self.readers.get(unit, [])
+            # A Bundle is the first header's: what other headers of a file say of theirs is carried.
+            readers = [row for row in self.readers.get(unit, ()) if row.alias in nodes or self.aliases[row.alias].type != "Bundle"]
             if not readers:
                 out.update({place: leaf for place, leaf in theirs.items() if leaf})
                 continue
@@ -382,25 +273,6 @@ class Segment:
             return values
 
         return means
-
-
-def _alone(row: Row, rows: tuple[Row, ...]) -> bool:
-    """Whether a row of one value shares neither field nor place with another row."""
-    head = row.to.head
-    return bool(head) and not any(
-        other is not row and (set(other.at) & set(row.at) or (other.alias == row.alias and (not other.to.head or (other.to.head == head and not _apart(row, other)))))
-        for other in rows
-    )
-
-
-def _apart(row: Row, other: Row) -> bool:
-    """Whether two paths part ways at plain members."""
-    for mine, theirs in zip(row.to.steps, other.to.steps, strict=False):
-        if mine.key != theirs.key:
-            return True
-        if mine.listed or theirs.listed or mine.resource or theirs.resource:
-            return mine != theirs and bool(mine.wants) and bool(theirs.wants)
-    return False
 
 
 def _same(one: Any, other: Any) -> bool:

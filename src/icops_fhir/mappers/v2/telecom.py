@@ -21,6 +21,8 @@ DIFFER = f"{BASE}/StructureDefinition/v2-telecom-parts-differ"
 _EXT = "http://hl7.org/fhir/StructureDefinition/"
 _PARTS = ((4, "contactpoint-country"), (5, "contactpoint-area"), (6, "contactpoint-local"), (7, "contactpoint-extension"))
 
+_PLACES = {"12": 11, "4": 3, "1": 0, "parts": -1}  # where the number stands, from 0
+
 _USE = coded("use", TELECOM_USE, v2("0201"))
 _SYSTEM = coded("system", TELECOM_SYSTEM, v2("0202"))
 _MORE = composite(row(9, f"extension[url={_EXT}contactpoint-comment].valueString"))
@@ -93,17 +95,29 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
         out.update(found)
     extensions: list[Node] = []
     parts = _parts(rep)
-    extensions += [
-        {"url": _EXT + url, "valueString": part} for (_, url), part in zip(_PARTS, parts, strict=True) if part and text.decode(part, context)
-    ]
+    said = any(parts)
+    if said:
+        extensions += [
+            {"url": _EXT + url, "valueString": part} for (_, url), part in zip(_PARTS, parts, strict=True) if part and text.decode(part, context)
+        ]
+    held = not said or len(extensions) == sum(map(bool, parts))  # all of them can be written again
     if extensions and form != "parts" and not _agrees(value, parts):
         extensions.append({"url": DIFFER, "valueBoolean": True})
-    extensions += (_MORE.decode(rep, context) or {}).get("extension", [])
+    comment = _MORE.decode(rep, context) if len(rep) > 8 else None
+    if comment:
+        extensions += comment["extension"]
     if form != _usual(out, context):
         extensions.append({"url": FORM, "valueCode": form})
     if extensions:
         out["extension"] = extensions
+    context.left = _left(rep, out, form, bool(comment)) if held else None
     return out
+
+
+def _left(rep: Repetition, out: Node, form: str, comment: bool) -> list[tuple[int, int]]:
+    """The leaves that writing the ContactPoint would not give back."""
+    kept = {_PLACES[form], 1 if "_use" in out else -1, 2 if "_system" in out else -1, 8 if comment else -1, *(at for at, _ in _PARTS)}
+    return [(c + 1, s + 1) for c, subs in enumerate(rep) for s, one in enumerate(subs) if one and (s or c not in kept)]
 
 
 def _said(element: Node, url: str, member: str = "valueString") -> str:
@@ -128,7 +142,7 @@ def _encode(element: Node, context: Context) -> Repetition | None:
             if part:
                 put(rep, at, 0, part)
     if form != "parts":
-        put(rep, {"12": 11, "4": 3, "1": 0}.get(form, 0), 0, value)
+        put(rep, _PLACES.get(form, 0), 0, value)
     if use := _USE.encode(element, context):
         put(rep, 1, 0, use)
     if said := _equipment(element, _implied(form, value), context):

@@ -7,8 +7,9 @@ from typing import Any
 
 from icops_fhir.mappers.codec import Codec, Context, Node
 from icops_fhir.mappers.v2.codes import BASE
+from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.er7 import Repetition
-from icops_fhir.mappers.v2.primitives import moment
+from icops_fhir.mappers.v2.primitives import moment, written_same
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
@@ -61,21 +62,25 @@ def provenance(*targets: str) -> Any:
     return fixed
 
 
-def _recorded(rep: Repetition, context: Context) -> Node | None:
-    found = moment.decode(rep[0][0], context) if rep and rep[0][0] else None
+def _recorded(value: str, context: Context) -> Node | None:
+    found = moment.decode(value, context)
     return {"recorded": found} if found and "T" in found else None
 
 
-def _recorded_written(node: Node, context: Context) -> Repetition | None:
+def _recorded_written(node: Node, context: Context) -> str | None:
     when = node.get("recorded")
     marks = (node.get("_recorded") or {}).get("extension", ())
     if any(one.get("url") == IMPLIED and one.get("valueInstant") == when for one in marks):
         return None
-    written = moment.encode(when, context)
-    return [[written]] if written else None
+    written: str | None = moment.encode(when, context)
+    return written
 
 
-RECORDED = Codec(_recorded, _recorded_written, frozenset({(0, 0)}))  # EVN-2
+def _recorded_same(value: str, _: Any, context: Context) -> bool:
+    return value == context.facts.get("recorded") and len(value) != 8 and written_same(value, _, context)
+
+
+RECORDED = only(Codec(_recorded, _recorded_written, exact=_recorded_same, members=frozenset({"recorded", "_recorded"})))  # EVN-2
 
 
 def many_of(member: str, by: Codec) -> Codec:
@@ -115,11 +120,6 @@ def typed(by: Codec, kind: str, system: str) -> Codec:
 
 def never(_: Node) -> bool:
     """No new item goes to this row."""
-    return False
-
-
-def nowhere(*_: Any) -> bool:
-    """No repetition is read by this row: it only writes what FHIR clients make."""
     return False
 
 

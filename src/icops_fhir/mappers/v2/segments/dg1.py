@@ -4,7 +4,8 @@ from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import DESCRIBED, concept
 from icops_fhir.mappers.v2.datatypes import EI, XCN
 from icops_fhir.mappers.v2.primitives import timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 
 _ACTIVE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]}
 

@@ -7,8 +7,10 @@ out (A47) or of an unqualified identity: it is withheld.
 from icops_fhir.mappers.codec import Context
 from icops_fhir.mappers.v2.datatypes import CX, XPN
 from icops_fhir.mappers.v2.identity import is_ins, withheld
-from icops_fhir.mappers.v2.segment import Fields, Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import never
+from icops_fhir.mappers.v2.view import Fields
 
 
 def hide(fields: Fields, context: Context) -> set[tuple[int, int]]:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from icops_fhir.mappers.codec import Codec, Context, Node
-from icops_fhir.mappers.v2.codes import v2
-from icops_fhir.mappers.v2.composite import composite, leaf, only, row
+from icops_fhir.mappers.v2.codes import ABSENT, v2
+from icops_fhir.mappers.v2.composite import beyond, composite, leaf, only, row
 from icops_fhir.mappers.v2.datatypes import HD
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import code, instant, text, universal
-from icops_fhir.mappers.v2.segment import ABSENT, Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 
 UNKNOWN = {"extension": [ABSENT]}  # a required element that no message says
 
@@ -27,7 +28,7 @@ def _application(by: Codec) -> Codec:
         found = by.decode(rep, context)
         return found if found is None or "endpoint" in found else {**found, "_endpoint": UNKNOWN}
 
-    return Codec(decode, by.encode, by.reads, by.paths)
+    return Codec(decode, by.encode, by.reads, by.paths, members=(by.members or frozenset()) | {"_endpoint"})
 
 
 # HD of an application ↔ source, destination
@@ -40,11 +41,14 @@ def _header(context: Context) -> Mapping[str, Any]:
     return {**out, "destination": [{"_endpoint": UNKNOWN}]} if context.facts.get("facility") and not context.facts.get("destination") else out
 
 
-EVENT = Codec(  # MSH-9.2
-    lambda rep, context: {"system": v2("0003"), "code": found} if (found := code.decode(leaf(rep, 1), context)) else None,
-    lambda one, _: [[""], [one["code"]]] if one.get("code") else None,
-    frozenset({(1, 0)}),
-)
+def _event(rep: Repetition, context: Context) -> Node | None:
+    """MSH-9.2"""
+    found = code.decode(leaf(rep, 1), context)
+    context.left = [(c, s) for c, s in beyond(rep, 0) if (c, s) != (2, 1)]
+    return {"system": v2("0003"), "code": found} if found else None
+
+
+EVENT = Codec(_event, lambda one, _: [[""], [one["code"]]] if one.get("code") else None, frozenset({(1, 0)}))
 
 MSH = Segment(
     "MSH",

@@ -5,7 +5,8 @@ from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import concept
 from icops_fhir.mappers.v2.datatypes import CX, XAD, XPN
 from icops_fhir.mappers.v2.primitives import text, timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import never, typed, used
 from icops_fhir.mappers.v2.segments.pid import BIRTH, GENDER
 from icops_fhir.mappers.v2.telecom import XTN

@@ -6,15 +6,15 @@ import re
 from typing import Any
 
 from icops_fhir.mappers.codec import Codec, Context, Node
-from icops_fhir.mappers.v2.codes import coded, v2
+from icops_fhir.mappers.v2.codes import ABSENT, coded, v2
 from icops_fhir.mappers.v2.composite import leaf, only
 from icops_fhir.mappers.v2.concept import concept
 from icops_fhir.mappers.v2.datatypes import EI, XCN, XON
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import instant, number, text, timestamp
-from icops_fhir.mappers.v2.segment import ABSENT, Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import many_of, never
-from icops_fhir.mappers.v2.segments.pv1 import account as alone
 
 STATUS = {  # HL70085
     "F": "final", "P": "preliminary", "C": "corrected", "D": "entered-in-error", "W": "entered-in-error", "X": "cancelled",
@@ -89,7 +89,7 @@ def _value_written(node: Node, context: Context) -> list[Repetition] | None:
     return None
 
 
-VALUE = Codec(_value, _value_written)
+VALUE = Codec(_value, _value_written, members=frozenset({"valueQuantity", "valueDateTime", "valueCodeableConcept", "valueString"}))
 
 OBX = Segment(
     "OBX",
@@ -98,7 +98,7 @@ OBX = Segment(
     field((2, 5, 6), "Observation", VALUE),
     field(7, "Observation.referenceRange[0].text", only(text)),
     field(8, "Observation.interpretation[]", concept("0078")),
-    field(11, "Observation", alone(coded("status", STATUS, v2("0085"), default="unknown", implied="unknown"))),
+    field(11, "Observation", only(coded("status", STATUS, v2("0085"), default="unknown", implied="unknown"))),
     field(14, "Observation.effectiveDateTime", only(timestamp)),
     field(16, "Observation.performer[]", XCN),
     field(23, "Observation.performer[]", XON, fresh=never),

@@ -5,7 +5,8 @@ from icops_fhir.mappers.v2.composite import composite, row
 from icops_fhir.mappers.v2.concept import concept
 from icops_fhir.mappers.v2.datatypes import EXT, XCN, XON
 from icops_fhir.mappers.v2.er7 import Repetition
-from icops_fhir.mappers.v2.segment import Segment, field, shared
+from icops_fhir.mappers.v2.row import field, shared
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import CONFIDENTIALITY, never
 
 _LABEL = {"system": CONFIDENTIALITY, "code": "R"}
@@ -20,7 +21,7 @@ def _protected_written(patient: Node, _: Context) -> Repetition | None:
     return [["Y"]] if any(one.get("code") == "R" and one.get("system") == CONFIDENTIALITY for one in labels) else None
 
 
-PROTECTED = Codec(_protected, _protected_written, frozenset({(0, 0)}))  # PD1-12 = Y: restricted access
+PROTECTED = Codec(_protected, _protected_written, frozenset({(0, 0)}), members=frozenset({"meta"}))  # PD1-12 = Y: restricted access
 
 PD1 = Segment(
     "PD1",

@@ -6,15 +6,17 @@ from typing import Any
 
 from icops_fhir.mappers.codec import Codec, Context, Node
 from icops_fhir.mappers.v2.codes import SEX, coded, v2
-from icops_fhir.mappers.v2.composite import composite, leaf, only, row
+from icops_fhir.mappers.v2.composite import beyond, composite, leaf, only, row
 from icops_fhir.mappers.v2.concept import concept
 from icops_fhir.mappers.v2.datatypes import CX, EXT, FR, XAD, XPN
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.identity import withheld
-from icops_fhir.mappers.v2.primitives import date, positive, text, timestamp, yes_no
-from icops_fhir.mappers.v2.segment import Fields, Segment, field, resource
+from icops_fhir.mappers.v2.primitives import date, positive, text, timestamp, written_same, yes_no
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import many_of, never, typed, used
 from icops_fhir.mappers.v2.telecom import XTN
+from icops_fhir.mappers.v2.view import Fields
 
 US = "http://hl7.org/fhir/us/core/StructureDefinition/"
 
@@ -33,9 +35,8 @@ def _first(rep: Repetition) -> str:
     return leaf(rep, 0)
 
 
-def _birth(rep: Repetition, context: Context) -> Node | None:
+def _birth(raw: str, context: Context) -> Node | None:
     """PID-7: a day is birthDate; a time is birthDate and the patient-birthTime extension."""
-    raw = _first(rep)
     if found := date.decode(raw, context):
         return {"birthDate": found}
     moment = timestamp.decode(raw, context)
@@ -45,17 +46,18 @@ def _birth(rep: Repetition, context: Context) -> Node | None:
     return {"birthDate": moment[:10], "_birthDate": {"extension": extension}}
 
 
-def _birth_written(patient: Node, context: Context) -> Repetition | None:
+def _birth_written(patient: Node, context: Context) -> str | None:
     day = patient.get("birthDate")
     for extension in (patient.get("_birthDate") or {}).get("extension", ()):
         moment = extension.get("valueDateTime")
         if extension.get("url") == f"{EXT}patient-birthTime" and isinstance(moment, str) and moment[:10] == day:
-            return [[timestamp.encode(moment, context) or ""]]
+            written: str | None = timestamp.encode(moment, context)
+            return written
     written = date.encode(day, context)
-    return [[written]] if written else None
+    return written
 
 
-BIRTH = Codec(_birth, _birth_written, frozenset({(0, 0)}))
+BIRTH = only(Codec(_birth, _birth_written, exact=written_same, members=frozenset({"birthDate", "_birthDate"})))
 
 
 def _multiple(reps: list[Repetition], context: Context) -> Node | None:
@@ -74,7 +76,7 @@ def _multiple_written(patient: Node, context: Context) -> list[Repetition] | Non
     return [[[said]], []] if said else None
 
 
-MULTIPLE = Codec(_multiple, _multiple_written)
+MULTIPLE = Codec(_multiple, _multiple_written, members=frozenset({"multipleBirthInteger", "multipleBirthBoolean"}))
 
 
 def _deceased(reps: list[Repetition], context: Context) -> Node | None:
@@ -93,17 +95,7 @@ def _deceased_written(patient: Node, context: Context) -> list[Repetition] | Non
     return [[], [[said]]] if said else None
 
 
-DECEASED = Codec(_deceased, _deceased_written)
-
-
-def _gender(by: Codec) -> Codec:
-    return Codec(
-        lambda rep, context: by.decode(_first(rep), context) if _first(rep) else None,
-        lambda patient, context: [[found]] if (found := by.encode(patient, context)) else None,
-        frozenset({(0, 0)}),
-    )
-
-
+DECEASED = Codec(_deceased, _deceased_written, members=frozenset({"deceasedDateTime", "deceasedBoolean"}))
 
 
 def _sex(value: str, context: Context) -> Any:
@@ -112,7 +104,7 @@ def _sex(value: str, context: Context) -> Any:
 
 
 _SEX_CODED = coded("gender", SEX, v2("0001"))
-GENDER = _gender(Codec(_sex, _SEX_CODED.encode))
+GENDER = only(Codec(_sex, _SEX_CODED.encode, exact=True, members=_SEX_CODED.members))
 
 RELIABILITY = f"{FR}fr-core-identity-reliability"
 RELIABILITY_CODES = "https://hl7.fr/ig/fhir/core/CodeSystem/fr-core-cs-v2-0445"
@@ -141,7 +133,8 @@ def coding(uri: str) -> Codec:
 
     def decode(rep: Repetition, context: Context) -> Node | None:
         found = whole.decode([*rep[:3]], context)
-        context.exact = context.exact and len(rep) <= 3
+        if context.left is not None and len(rep) > 3:
+            context.left = [*context.left, *beyond(rep, 3)]
         return found["coding"][0] if found and found.get("coding") else None
 
     return Codec(decode, lambda one, context: whole.encode({"coding": [one]}, context), frozenset({(0, 0), (1, 0), (2, 0)}))

@@ -6,7 +6,8 @@ from icops_fhir.mappers.v2.concept import DESCRIBED, concept
 from icops_fhir.mappers.v2.datatypes import EI, XCN
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import never
 
 _FUNCTION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"

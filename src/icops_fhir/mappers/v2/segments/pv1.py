@@ -6,34 +6,36 @@ from collections.abc import Callable
 
 from icops_fhir.mappers.codec import Codec, Context, Node
 from icops_fhir.mappers.v2.codes import coded, v2
-from icops_fhir.mappers.v2.composite import composite, leaf, only, row
+from icops_fhir.mappers.v2.composite import composite, only, row
 from icops_fhir.mappers.v2.concept import any_coding, concept, one_coding
 from icops_fhir.mappers.v2.datatypes import CX, PL, has_role, participant
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import code, timestamp
-from icops_fhir.mappers.v2.segment import Row, Segment, field, resource, shared
-from icops_fhir.mappers.v2.segments._common import encounter, encounter_class, never, nowhere
+from icops_fhir.mappers.v2.row import Row, field, nowhere, resource, shared
+from icops_fhir.mappers.v2.segment import Segment
+from icops_fhir.mappers.v2.segments._common import encounter, encounter_class, never
 
 
-def _class(rep: Repetition, context: Context) -> Node | None:
+def _class(value: str, context: Context) -> Node | None:
     """PV1-2: the mapped class, and the original as a type."""
-    found = code.decode(leaf(rep, 0), context)
+    found = code.decode(value, context)
     if not found:
         return None
     return {"class": encounter_class(found), "type": [{"coding": [{"system": v2("0004"), "code": found}]}]}
 
 
-def _class_written(node: Node, _: Context) -> Repetition | None:
+def _class_written(node: Node, _: Context) -> str | None:
     now = (node.get("class") or {}).get("code")
     for kind in node.get("type", ()):
         for one in kind.get("coding", ()):
             if one.get("system") == v2("0004") and encounter_class(one.get("code", ""))["code"] == now:
-                return [[one["code"]]]
+                return str(one["code"])
     back = {"IMP": "I", "ACUTE": "I", "NONAC": "I", "AMB": "O", "EMER": "E", "PRENC": "P", "VR": "V", "HH": "I"}
-    return [[back[now]]] if now in back else None
+    return back.get(str(now))
 
 
-CLASS = Codec(_class, _class_written, frozenset({(0, 0)}))
+# What it adds to `type` is known by its coding system: no other row reads it.
+CLASS = only(Codec(_class, _class_written, exact=True, members=frozenset({"class"})))
 
 
 def place(status: str) -> Codec:
@@ -61,15 +63,6 @@ def codings(at: int, base: str, table: str) -> tuple[Row, ...]:
     return (
         field(at, f"{base}.coding[id=PV1-{at}]", any_coding(table)),
         field(at, f"{base}.coding[system={v2(table)}]", one_coding(table), when=nowhere),
-    )
-
-
-def account(by: Codec) -> Codec:
-    """A code at the root of a resource, alone in its field."""
-    return Codec(
-        lambda rep, context: by.decode(leaf(rep, 0), context) if leaf(rep, 0) else None,
-        lambda node, context: [[found]] if (found := by.encode(node, context)) else None,
-        frozenset({(0, 0)}),
     )
 
 
@@ -105,7 +98,7 @@ PV1 = Segment(
     field(37, "Encounter.hospitalization.destination->Location", composite(row("1.1", "identifier[0].value"), row("1.2", "name"))),
     field(38, "Encounter.hospitalization.dietPreference[0]", concept("0114")),
     field(39, "Encounter.serviceProvider->Organization", composite(row(1, "identifier[0].value"), row(2, "name"))),
-    field(41, "Account", account(ACCOUNT_STATUS)),
+    field(41, "Account", only(ACCOUNT_STATUS)),
     field(44, "Encounter.period.start", only(timestamp)),
     field(45, "Encounter.period.end", only(timestamp)),
 )

@@ -7,8 +7,9 @@ from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import concept
 from icops_fhir.mappers.v2.datatypes import EI, ORGANIZATION, PLACE, PRACTITIONER, XAD, XCN_IDENTIFIER
 from icops_fhir.mappers.v2.primitives import timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, item, shared
-from icops_fhir.mappers.v2.segments._common import never, nowhere
+from icops_fhir.mappers.v2.row import field, item, nowhere, shared
+from icops_fhir.mappers.v2.segment import Segment
+from icops_fhir.mappers.v2.segments._common import never
 from icops_fhir.mappers.v2.telecom import XTN
 
 _ROLE = "Member.member->PractitionerRole"

@@ -6,7 +6,8 @@ from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import one_coding
 from icops_fhir.mappers.v2.datatypes import EI, ORGANIZATION, XON
 from icops_fhir.mappers.v2.primitives import code, timestamp, yes_no
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import encounter, provenance
 
 HISTORIC = f"{BASE}/StructureDefinition/movement-historic"

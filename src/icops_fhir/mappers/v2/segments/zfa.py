@@ -9,7 +9,8 @@ from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import one_coding
 from icops_fhir.mappers.v2.consent import agreement, consent
 from icops_fhir.mappers.v2.primitives import timestamp
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 
 STATUS, FEEDING, CONSULTATION = ours("pam-fr-zfa-1"), ours("pam-fr-zfa-9"), ours("pam-fr-zfa-11")
 

@@ -6,7 +6,8 @@ from icops_fhir.mappers.v2.concept import one_coding
 from icops_fhir.mappers.v2.consent import agreement, consent
 from icops_fhir.mappers.v2.datatypes import FR
 from icops_fhir.mappers.v2.primitives import timestamp, yes_no
-from icops_fhir.mappers.v2.segment import Segment, field, resource, shared
+from icops_fhir.mappers.v2.row import field, resource, shared
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import provenance
 
 SMS, MEANS, PROOF = ours("pam-fr-zfd-3"), ours("pam-fr-zfd-5"), ours("pam-fr-zfd-7")

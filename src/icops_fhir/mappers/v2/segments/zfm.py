@@ -2,7 +2,8 @@
 
 from icops_fhir.mappers.v2.codes import ours
 from icops_fhir.mappers.v2.concept import one_coding
-from icops_fhir.mappers.v2.segment import Segment, field, shared
+from icops_fhir.mappers.v2.row import field, shared
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import encounter
 
 ENTRY, EXIT, ORIGIN, DESTINATION, EMERGENCY = (ours(f"pam-fr-zfm-{n}") for n in range(1, 6))

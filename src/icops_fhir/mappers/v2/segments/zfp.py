@@ -2,7 +2,8 @@
 
 from icops_fhir.mappers.v2.codes import ours
 from icops_fhir.mappers.v2.concept import one_coding
-from icops_fhir.mappers.v2.segment import Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 
 ACTIVITY, CATEGORY = ours("pam-fr-3300"), ours("pam-fr-3301")
 _SOCIAL = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "social-history"}]}

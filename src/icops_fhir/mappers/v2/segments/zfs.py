@@ -3,12 +3,13 @@
 Nothing of this segment ever stands on Patient.
 """
 
-from icops_fhir.mappers.v2.codes import ours
+from icops_fhir.mappers.v2.codes import ABSENT, ours
 from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import one_coding
 from icops_fhir.mappers.v2.datatypes import EI
 from icops_fhir.mappers.v2.primitives import text, timestamp
-from icops_fhir.mappers.v2.segment import ABSENT, Segment, field, resource
+from icops_fhir.mappers.v2.row import field, resource
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import ACT_CODE, CONFIDENTIALITY
 
 MODE, RIM = ours("pam-fr-zfs-6"), ours("pam-fr-zfs-7")

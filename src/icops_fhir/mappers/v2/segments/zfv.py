@@ -6,7 +6,8 @@ from icops_fhir.mappers.v2.composite import composite, leaf, row
 from icops_fhir.mappers.v2.concept import concept, one_coding
 from icops_fhir.mappers.v2.datatypes import CX, XAD
 from icops_fhir.mappers.v2.er7 import Repetition
-from icops_fhir.mappers.v2.segment import Segment, field, shared
+from icops_fhir.mappers.v2.row import field, shared
+from icops_fhir.mappers.v2.segment import Segment
 from icops_fhir.mappers.v2.segments._common import encounter, never
 
 LEAVING, RIM, CARE = ours("pam-fr-zfv-9"), ours("pam-fr-zfv-10"), ours("pam-fr-zfv-11")

@@ -1,0 +1,37 @@
+"""Messages as bytes: framing, several headers in one file."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icops_fhir.fhir.json import dumps, loads
+from icops_fhir.mappers.v2 import er7
+from icops_fhir.mappers.v2.message import decode, encode
+
+HEAD = b"MSH|^~\\&|DPI|CHU|ICOPS|TOWN|20260302103000||ADT^A01^ADT_A01|M1|P|2.5\r"
+
+
+@given(st.text(st.sampled_from("ab \x0b\x1c"), min_size=1, max_size=8))
+def test_framing_goes_and_the_same_bytes_inside_text_stay(text: str) -> None:
+    raw = HEAD + f"NTE|1||x{text}x\r".encode()
+    if "\x1c\x0b" in text:  # the end of a block and the start of the next
+        return
+
+    assert er7.render(er7.parse(raw)) == raw
+    assert er7.render(er7.parse(b"\x0b" + raw + b"\x1c\r")) == raw
+
+
+def test_each_header_of_a_file_keeps_its_control_id_and_time() -> None:
+    raw = HEAD + HEAD.replace(b"M1", b"M2").replace(b"20260302", b"20260303") + b"PID|1||42^^^CHU\r"
+
+    assert encode(loads(dumps(decode(raw)))) == raw
+
+
+def test_a_shorter_family_name_does_not_leave_the_old_one() -> None:
+    bundle = decode(HEAD + b"PID|1||42^^^CHU||ARBOIS&D&ARBOIS^LINE^^^^^L\r")
+    patient = next(e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Patient")
+
+    patient["name"][0] = {"id": patient["name"][0]["id"], "family": "DUPONT"}
+
+    assert b"|DUPONT\r" in encode(bundle)
