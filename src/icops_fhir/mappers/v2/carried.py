@@ -41,7 +41,7 @@ def leaf(name: str, at: Place, value: str | None, raw: str | None, url: str = CA
     """One carried leaf. value None: only the spelling is carried; "": nothing stood there."""
     parts: list[Node] = [{"url": "at", "valueString": path(name, at)}]
     if value:
-        parts.append(_text(value))
+        parts.append({"url": "text", "valueString": value} if value.isalnum() else _text(value))
     elif value is None:
         parts.append({"url": "kept", "valueBoolean": False})
     if raw is not None:

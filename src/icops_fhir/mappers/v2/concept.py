@@ -21,16 +21,18 @@ _TRIPLETS = ((0, 1, 2, 6), (3, 4, 5, 7))
 
 def _coding(rep: Repetition, at: tuple[int, int, int, int], default: str, context: Context) -> Node | None:
     out: Node = {}
-    raw = leaf(rep, at[0])
-    name = leaf(rep, at[2])
+    size = len(rep)
+    of_code, of_display, of_system, of_version = at
+    raw = rep[of_code][0] if of_code < size else ""
     if value := code.decode(raw, context) if raw else None:
+        name = rep[of_system][0] if of_system < size else ""
         uri = (system(name) if name else None) or default
         if uri:
             out["system"] = uri
-        if version := text.decode(leaf(rep, at[3]), context):
+        if of_version < size and (version := text.decode(rep[of_version][0], context)):
             out["version"] = version
         out["code"] = value
-    if display := text.decode(leaf(rep, at[1]), context):
+    if of_display < size and (display := text.decode(rep[of_display][0], context)):
         out["display"] = display
     return out or None
 
@@ -76,10 +78,10 @@ def concept(default: str = "") -> Codec:
 
     def decode(rep: Repetition, context: Context) -> Node | None:
         first = _coding(rep, _TRIPLETS[0], uri, context)
-        other = _coding(rep, _TRIPLETS[1], "", context) if first else None  # an alternate to nothing is carried
+        other = _coding(rep, _TRIPLETS[1], "", context) if first and len(rep) > 3 else None  # an alternate to nothing is carried
         codings = [one for one in (first, other) if one]
         out: Node = {"coding": codings} if codings else {}
-        if original := text.decode(leaf(rep, 8), context):
+        if len(rep) > 8 and (original := text.decode(rep[8][0], context)):
             out["text"] = original
         context.left = _left(rep, out, uri) if out else None
         return out or None

@@ -32,8 +32,11 @@ _SCHEME = f"assigner.identifier.type.coding[system={v2('0301')}].code"
 def _scheme(component: int) -> Any:
     """Whether the authority at a component is named by a local scheme rather than by a universal id."""
 
+    decode = universal.decode
+
     def when(rep: Repetition, context: Context) -> bool:
-        return universal.decode((leaf(rep, component, 1), leaf(rep, component, 2)), context) is None
+        subs = rep[component] if component < len(rep) else []
+        return len(subs) < 2 or decode((subs[1], subs[2] if len(subs) > 2 else ""), context) is None
 
     return when
 

@@ -84,9 +84,10 @@ def read(state: Decoding, line: er7.Segment) -> None:
     if table.root:
         owner = nodes[table.root]
         state.used.add((name, id(owner)))
-    made = table.read(fields, nodes, state.context)
+    reach = table.reach(fields)
+    made = table.read(fields, nodes, state.context, reach)
     lexemes = seen.lexemes
-    for at, text in table.residue(fields, nodes, made, state.context).items():
+    for at, text in table.residue(fields, nodes, made, state.context, reach).items():
         holder = made[at[:2]][0] if at[:2] in made else owner
         holder.setdefault("extension", []).append(carried.leaf(name, at, text, lexemes.pop(at, None) if lexemes else None))
     for at, raw in [*lexemes.items(), *_spelled_fields(table, line)] if lexemes or table.spelled else ():

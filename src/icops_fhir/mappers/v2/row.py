@@ -27,12 +27,13 @@ class Alias(NamedTuple):
     member: str = ""
     shared: bool = False
     fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None
+    holds: frozenset[str] | None = frozenset()  # the members of `fixed`; None when a function gives them
     late: bool = False  # stands after the resources of its kind that other segments make
 
 
 def resource(kind: str, fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None) -> Alias:
     """A new resource for every occurrence of the segment."""
-    return Alias(kind, fixed=fixed)
+    return Alias(kind, fixed=fixed, holds=None if callable(fixed) else frozenset(fixed or ()))
 
 
 def shared(kind: str, fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None) -> Alias:

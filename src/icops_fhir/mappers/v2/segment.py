@@ -29,6 +29,7 @@ _ORIGIN = re.compile(r"[A-Z][A-Z0-9]{2}-\d+\.\d+\Z")
 
 # a row, its field, whether it reads several, its codec's decode, its condition, its alias, whether it has one value
 Reading = tuple[Row, int, bool, Callable[[Any, Context], Any], Callable[[Repetition, Context], bool] | None, str, bool]
+Reach = tuple[list[Reading], list[tuple[Row, str]]]  # the rows that read a line, and those that may write it again
 Made = dict[tuple[int, int], tuple[Node, Row]]
 
 
@@ -44,7 +45,7 @@ class Segment:
         self.name, self.aliases, self.rows, self.withhold, self.spelled = name, dict(aliases), rows, withhold, spelled
         self.root = next(iter(aliases), "")
         self.one = [(row, row.to.head) for row in rows if not row.many]
-        self.reached = lru_cache(maxsize=256)(self._reached)  # the lines of a feed have few shapes
+        self._reach = lru_cache(maxsize=256)(self._reached)  # the lines of a feed have few shapes
         lists: dict[tuple[str, str], tuple[str, Path]] = {}
         for row in rows:
             if row.many:
@@ -70,22 +71,34 @@ class Segment:
 
     # ------------------------------------------------------------ decode
 
-    def _reached(self, present: tuple[int, ...]) -> list[Reading]:
-        """The rows that read one of the fields that stand in a line, unfolded."""
+    def _reached(self, present: tuple[int, ...]) -> Reach:
+        """The rows that read one of the fields that stand in a line, unfolded; the rows that may write something then."""
         there = set(present)
-        return [
+        reading = [
             (row, row.at[0], len(row.at) > 1, row.by.decode, row.when, row.alias, not row.many)
             for row in self.rows
             if there.intersection(row.at) and row.when is not nowhere
         ]
+        return reading, [(row, head) for row, head in self.one if there.intersection(row.at) or not self._silent(row)]
 
-    def read(self, fields: Fields, nodes: Mapping[str, Node], context: Context) -> Made:
+    def _silent(self, row: Row) -> bool:
+        """Whether a row that has read nothing has nothing to write: its place is its own, in a resource made by this line."""
+        alias = self.aliases.get(row.alias)
+        if alias is None or alias.member or alias.shared or alias.holds is None or alias.type == "Bundle":
+            return False
+        return row.alone and bool(row.to.head) and row.to.head not in alias.holds
+
+    def reach(self, fields: Fields) -> Reach:
+        """The rows that the fields of a line call for."""
+        return self._reach(tuple([f for f, reps in enumerate(fields) if reps]))
+
+    def read(self, fields: Fields, nodes: Mapping[str, Node], context: Context, reach: Reach) -> Made:
         """Write into the aliases what the rows read; return the items made, by (field, repetition), with their row."""
         made: Made = {}
         size = len(fields)
         sure = context.sure
         sure.clear()
-        for row, f, several, decode, when, alias, single in self.reached(tuple([f for f, reps in enumerate(fields) if reps])):
+        for row, f, several, decode, when, alias, single in reach[0]:
             if several:
                 reps = [fields[g][0] if g < size and fields[g] else [] for g in row.at]
                 if any(reps) and (value := decode(reps, context)) is not None:
@@ -119,10 +132,10 @@ class Segment:
                     made[f, r] = value, row
         return made
 
-    def residue(self, fields: Fields, nodes: Mapping[str, Node], made: Made, context: Context) -> Leaves:
+    def residue(self, fields: Fields, nodes: Mapping[str, Node], made: Made, context: Context, reach: Reach) -> Leaves:
         """The leaves that writing the aliases would not give back, and "" where it would write what was not there."""
         sure = context.sure
-        written = self._singles(nodes, context, sure)
+        written = self._singles(nodes, context, reach[1], sure)
         for at, (node, row) in made.items():
             if at not in sure and (rep := row.by.encode(node, context)):
                 written[at] = rep
@@ -157,7 +170,7 @@ class Segment:
 
     def write(self, nodes: Mapping[str, Node], context: Context, taken: Mapping[int, int] | None = None) -> Written:
         """What the rows write from the aliases. `taken` = the last repetition of a field that carried leaves hold."""
-        out = self._singles(nodes, context)
+        out = self._singles(nodes, context, self.one)
         for n, row in self.many:
             node = nodes.get(row.alias)
             if node is None or row.to.head not in node:
@@ -184,10 +197,12 @@ class Segment:
                         out[f, last] = rep
         return out
 
-    def _singles(self, nodes: Mapping[str, Node], context: Context, sure: Collection[tuple[int, int]] = ()) -> Written:
+    def _singles(
+        self, nodes: Mapping[str, Node], context: Context, rows: list[tuple[Row, str]], sure: Collection[tuple[int, int]] = ()
+    ) -> Written:
         """What the rows of one value write; those that are sure to give their field back need not."""
         out: Written = {}
-        for row, head in self.one:
+        for row, head in rows:
             node = nodes.get(row.alias)
             if node is None or (sure and len(row.at) == 1 and (row.at[0], 1) in sure):
                 continue
