@@ -21,6 +21,8 @@ DIFFER = f"{BASE}/StructureDefinition/v2-telecom-parts-differ"
 _EXT = "http://hl7.org/fhir/StructureDefinition/"
 _PARTS = ((4, "contactpoint-country"), (5, "contactpoint-area"), (6, "contactpoint-local"), (7, "contactpoint-extension"))
 
+_DIGIT = re.compile(r"\d")
+_OTHER = re.compile(r"\D")
 _PLACES = {"12": 11, "4": 3, "1": 0, "parts": -1}  # where the number stands, from 0
 
 _USE = coded("use", TELECOM_USE, v2("0201"))
@@ -29,10 +31,12 @@ _MORE = composite(row(9, f"extension[url={_EXT}contactpoint-comment].valueString
 
 
 def _digits(value: str) -> str:
-    return re.sub(r"\D", "", value)
+    return _OTHER.sub("", value)
 
 
 def _parts(rep: Repetition) -> list[str]:
+    if len(rep) < 5:
+        return ["", "", "", ""]
     return [leaf(rep, at) for at, _ in _PARTS]
 
 
@@ -53,15 +57,15 @@ def _agrees(value: str, parts: list[str]) -> bool:
 def _form(rep: Repetition) -> tuple[str, str]:
     """Where the number stands, and the number."""
     for form, at in (("12", 11), ("4", 3), ("1", 0)):
-        if leaf(rep, at):
-            return form, leaf(rep, at)
+        if at < len(rep) and rep[at][0]:
+            return form, rep[at][0]
     composed = _composed(_parts(rep)) if leaf(rep, 6) else ""
     return ("parts", composed) if composed else ("", "")
 
 
 def _implied(form: str, value: str) -> str:
     """The system of a number that came without one."""
-    return "email" if form == "4" else "phone" if _digits(value) else "other"
+    return "email" if form == "4" else "phone" if _DIGIT.search(value) else "other"
 
 
 def _equipment(element: Node, implied: str, context: Context) -> str:
@@ -86,12 +90,13 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
     if not form or text.decode(value, context) is None:
         return None
     out: Node = {}
-    if found := _SYSTEM.decode(leaf(rep, 2), context) if leaf(rep, 2) else None:
+    size = len(rep)
+    if size > 2 and rep[2][0] and (found := _SYSTEM.decode(rep[2][0], context)):
         out.update(found)
     if "system" not in out:
         out["system"] = _implied(form, value)
     out["value"] = value
-    if found := _USE.decode(leaf(rep, 1), context) if leaf(rep, 1) else None:
+    if size > 1 and rep[1][0] and (found := _USE.decode(rep[1][0], context)):
         out.update(found)
     extensions: list[Node] = []
     parts = _parts(rep)
@@ -103,7 +108,7 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
     held = not said or len(extensions) == sum(map(bool, parts))  # all of them can be written again
     if extensions and form != "parts" and not _agrees(value, parts):
         extensions.append({"url": DIFFER, "valueBoolean": True})
-    comment = _MORE.decode(rep, context) if len(rep) > 8 else None
+    comment = _MORE.decode(rep, context) if size > 8 and rep[8][0] else None
     if comment:
         extensions += comment["extension"]
     if form != _usual(out, context):
@@ -116,7 +121,7 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
 
 def _left(rep: Repetition, out: Node, form: str, comment: bool) -> list[tuple[int, int]]:
     """The leaves that writing the ContactPoint would not give back."""
-    kept = {_PLACES[form], 1 if "_use" in out else -1, 2 if "_system" in out else -1, 8 if comment else -1, *(at for at, _ in _PARTS)}
+    kept = (_PLACES[form], 4, 5, 6, 7, 1 if "_use" in out else -1, 2 if "_system" in out else -1, 8 if comment else -1)
     return [(c + 1, s + 1) for c, subs in enumerate(rep) for s, one in enumerate(subs) if one and (s or c not in kept)]
 
 
