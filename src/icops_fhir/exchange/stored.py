@@ -15,7 +15,7 @@ from icops_fhir.search.query import Query
 from icops_fhir.search.types import TYPES
 
 BATCH = 500  # resources on a page
-KEPT, SMALL = 1024, 8 * 1024  # bodies remembered, and the size up to which one is
+KEPT, SMALL = 4096, 4 * 1024  # bodies remembered, and the size up to which one is
 parsed = lru_cache(maxsize=KEPT)(loads)
 
 
