@@ -35,3 +35,15 @@ def test_a_shorter_family_name_does_not_leave_the_old_one() -> None:
     patient["name"][0] = {"id": patient["name"][0]["id"], "family": "DUPONT"}
 
     assert b"|DUPONT\r" in encode(bundle)
+
+
+def test_an_identifier_that_cannot_be_held_leaves_its_authority_carried() -> None:
+    raw = HEAD + b"PID|1||42^^^CHU\rDG1||||||||||||||||\"\"^^^^^^^^CHU&1.2.3&ISO^^^^RPPS\r"
+
+    assert encode(loads(dumps(decode(raw)))) == raw
+
+
+def test_the_second_identifier_of_a_member_without_a_first_stays_second() -> None:
+    raw = HEAD + b"PID|1||42^^^CHU\rROL||||^DUPONT~99\r"
+
+    assert encode(loads(dumps(decode(raw)))) == raw

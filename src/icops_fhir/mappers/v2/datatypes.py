@@ -12,7 +12,7 @@ from icops_fhir.mappers.path import Path
 from icops_fhir.mappers.v2.codes import ADDRESS_TYPE, NAME_TYPE, coded, v2
 from icops_fhir.mappers.v2.composite import composite, leaf, row
 from icops_fhir.mappers.v2.er7 import Repetition
-from icops_fhir.mappers.v2.primitives import code, date, timestamp, universal
+from icops_fhir.mappers.v2.primitives import code, date, text, timestamp, universal
 
 EXT = "http://hl7.org/fhir/StructureDefinition/"
 FR = "https://hl7.fr/ig/fhir/core/StructureDefinition/"
@@ -158,8 +158,8 @@ def referred(kind: str, by: Codec) -> Codec:
 
 
 def _has_id(component: int) -> Any:
-    """Whether an identifier stands there: an authority alone identifies nobody."""
-    return lambda rep, _: bool(leaf(rep, component))
+    """Whether an identifier stands there that FHIR can hold: an authority alone identifies nobody."""
+    return lambda rep, context: text.decode(leaf(rep, component), context) is not None
 
 
 _XCN_ID = (row(1, "value"), *authority(9), row(13, _TYPE, code))
