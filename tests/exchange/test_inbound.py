@@ -291,3 +291,19 @@ def test_the_sender_zone_is_its_sites(house: House) -> None:
     assert east.venue()["period"]["start"] == "2026-03-01T08:00:00+04:00"
     assert OID in east.patient()["identifier"][0]["system"]
     east.store.close()
+
+
+def test_what_was_deleted_here_comes_back_whole_when_the_hospital_speaks_of_it_again(house: House) -> None:
+    said = ("NK1|1|DURAND^Paul^^^^^L|SPO|||K", "ROL||UC|ODRP|10999000010^BERNARD^Lucie^^^Dr^^^ASIP-SANTE-PS&1.2.250.1.71.4.2.1&ISO^L^^^RPPS|20190401")
+    house.ok(adt("A28", extra=said), adt("A01", "20260301090000", zbe="M1"))
+
+    def all_of() -> list[dict[str, Any]]:
+        found = [r for type_ in ("Patient", "RelatedPerson", "Practitioner", "CareTeam", "Encounter", "Account") for r in house.find(type_)]
+        return sorted(({name: value for name, value in r.items() if name != "meta"} for r in found), key=lambda r: (r["resourceType"], r["id"]))
+
+    before = all_of()
+    for resource in before:
+        house.store.submit(lambda tx, r=resource: tx.delete(r["resourceType"], r["id"])).result()  # type: ignore[misc]
+    house.ok(adt("A31", "20260302080000", extra=said), adt("A01", "20260302090000", at="20260301090000", zbe="M1"))
+
+    assert all_of() == before

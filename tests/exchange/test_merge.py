@@ -240,3 +240,65 @@ def test_a24_links_two_files_and_a37_unlinks_them(house: House) -> None:
 
     house.ok(adt("A37", "20260311080000", patient="P1", extra=(second,)))
     assert [p.get("link") for p in house.find("Patient")] == [None, None]
+
+
+@pytest.mark.parametrize("numbers", [f"{ins(INS)}~{ipp('P2')}", f"{ipp('P2')}~{ins(INS)}"])
+def test_a_merge_is_by_the_number_of_the_hospital_whatever_stands_first_in_mrg_1(house: House, numbers: str) -> None:
+    house.ok(adt("A28", patient="P1"), adt("A28", patient="P2"))
+    house.ok(adt("A40", "20260310080000", patient="P1", dossier="", before=mrg(numbers)))
+
+    assert len(house.find("Patient")) == 2
+    assert [i["value"] for i in house.patient()["identifier"]] == ["P1", "P2"]
+    assert house.find("Patient", identifier=f"{SYSTEM}|{INS}") == []
+
+
+def test_a_merge_that_names_nothing_but_an_ins_makes_no_patient_and_says_so(house: House) -> None:
+    house.ok(adt("A28", patient="P1"))
+    answer = house.send(adt("A40", "20260310080000", patient="P1", dossier="", before=mrg(ins(INS))))
+
+    assert answer.code == "AA"
+    assert b"icops-merge-unnamed" in answer.body
+    assert len(house.find("Patient")) == 1
+
+
+def test_a_withdrawn_ins_leaves_every_file_of_a_chain_of_merges(house: House) -> None:
+    house.ok(qualified("P3"), adt("A28", patient="P2"), adt("A28", patient="P1"), a40("P2", "P3", "20260302080000"), a40("P1", "P2", "20260303080000"))
+    house.ok(adt("A47", "20260310080000", numbers=f"{ipp('P1')}~{ins(chr(34) * 2)}", dossier="", pid={"f32": "VALI"}, before=mrg(ins(INS))))
+
+    assert [p["id"] for p in house.find("Patient") if INS in canonical(p).decode()] == []
+    assert house.find("Patient", identifier=f"{SYSTEM}|{INS}") == []
+
+
+def test_a_withdrawn_ins_leaves_the_references_that_name_the_patient_by_it(house: House) -> None:
+    house.ok(qualified())
+    named = {"system": SYSTEM, "value": INS}
+    subject = {"reference": f"Patient/{house.patient()['id']}", "identifier": named}
+    house.put({"resourceType": "CarePlan", "status": "active", "intent": "plan", "subject": subject})
+    house.put({"resourceType": "DocumentReference", "status": "current", "subject": subject, "content": [{"attachment": {"url": "urn:x"}}],
+               "context": {"sourcePatientInfo": {"identifier": named}}})  # fmt: skip
+
+    house.ok(withdrawal())
+
+    left = [*house.find("CarePlan"), *house.find("DocumentReference")]
+    assert [r["subject"] for r in left] == [{"reference": subject["reference"]}] * 2
+    assert "context" not in left[1]
+
+
+@pytest.mark.parametrize("old", [ipp("P1"), f"{ipp('P1')}~{ins(INS)}", ""])
+def test_what_mrg_1_only_names_the_patient_by_is_not_withdrawn(house: House, old: str) -> None:
+    house.ok(qualified())
+    house.ok(adt("A47", "20260310080000", numbers=f"{ipp('P1')}~{ins(chr(34) * 2)}", dossier="", pid={"f32": "VALI"}, before=mrg(old) if old else ()))
+
+    assert [i["value"] for i in house.patient()["identifier"]] == ["P1"]
+    assert [t["code"]["coding"][0]["code"] for t in house.find("Task")] == ["ins-withdrawn"]
+    house.ok(qualified("P1", "20260305080000", "A31"))
+    assert house.find("Patient", identifier=f"{SYSTEM}|{INS}") == []
+
+
+def test_an_identity_message_deletes_the_identifiers_it_says_are_empty(house: House) -> None:
+    rri = "RRI-1^^^DAC&1.2.250.1.999.7&ISO^RRI"
+    house.ok(adt("A28", numbers=f"{ipp('P1')}~{ins(INS)}~{rri}", dossier="", pid={"f32": "VALI"}))
+    empty = f"{ipp('P1')}~{ins(chr(34) * 2)}~{rri.replace('RRI-1', chr(34) * 2)}"
+    house.ok(adt("A31", "20260302080000", numbers=empty, dossier="", pid={"f32": "VALI"}))
+
+    assert [i["value"] for i in house.patient()["identifier"]] == ["P1"]

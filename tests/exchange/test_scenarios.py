@@ -167,3 +167,42 @@ def test_s4_an_ins_withdrawn_is_nowhere_current_and_those_told_are_listed(follow
     assert len(warned) == 1
     members = {p["member"]["reference"] for p in followed.find("CareTeam")[0]["participant"]}
     assert members <= {i["valueReference"]["reference"] for i in warned[0]["input"]}
+
+
+def test_a_historic_cancellation_takes_the_tasks_of_its_movement_back_and_tells_nobody(followed: House) -> None:
+    followed.ok(message("s1-1"), message("s1-2"))
+    before = tasks(followed)
+    followed.ok(message("s2-2"))
+    made = set(tasks(followed)) - set(before)
+    told = len(followed.find("Communication"))
+    followed.ok(message("s3-1").replace(b"|CANCEL|N|", b"|CANCEL|Y|"))
+
+    assert made
+    assert {tasks(followed)[id_] for id_ in made} == {"cancelled"}
+    assert len(followed.find("Communication")) == told
+    assert stays(followed)[0]["status"] == "in-progress"
+
+
+def test_a_historic_death_stops_everything_and_tells_nobody(followed: House) -> None:
+    followed.ok(message("s1-1"), message("s1-2"))
+    told = len(followed.find("Communication"))
+    followed.ok(message("s2-2").replace(b"|INSERT|N|", b"|INSERT|Y|").replace(b"ZFM||8||9", b"ZFM||9"))
+
+    assert set(tasks(followed).values()) == {"cancelled"}
+    assert len(followed.find("Communication")) == told
+
+
+def test_a_death_the_hospital_took_back_before_it_arrived_stops_nothing(followed: House) -> None:
+    followed.ok(message("s1-1"))
+    before = tasks(followed)
+    who = next(line for line in message("s1-1").decode().split("\r") if line.startswith("PID")).split("|")
+
+    def a31(when: str, death: str, dead: str) -> bytes:
+        pid = [*who, *[""] * 40][:33]
+        pid[29], pid[30] = death, dead
+        return "".join(f"{line}\r" for line in (f"MSH|^~\\&|GAM|CHU-LYS|ICOPS|DAC|{when}||ADT^A31^ADT_A05|{when}|P|2.5^FRA^2.11|||||FRA|UNICODE UTF-8", f"EVN||{when}", "|".join(pid))).encode()
+
+    followed.ok(a31("20260920080000", "", "N"), a31("20260915080000", "20260915", "Y"))
+
+    assert tasks(followed) == before
+    assert followed.find("Patient")[0]["deceasedBoolean"] is False

@@ -73,7 +73,7 @@ def apply(work: Work, message: Message, made: Resource, patient: str, file: str)
         return ""
     team = of(work, patient, file, made)
     reference = f"CareTeam/{team['id']}"
-    sent = dict(work.sent(reference))
+    sent = dict(work.sent(reference)) if work.get(reference) else {}
     said = message.named("ROL")
     for item in participants:
         bare = feed.bare(item)

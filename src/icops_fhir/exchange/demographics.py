@@ -34,7 +34,9 @@ def subjects(entries: list[tuple[str, Resource]]) -> list[tuple[str, Resource]]:
 
 def _from_mrg(patient: Resource) -> bool:
     origins = [str(i.get("id", "")) for i in patient.get("identifier", ())]
-    return bool(origins) and all(origin.startswith("MRG") for origin in origins)
+    if not origins:  # its only number is an INS that is withheld
+        return patient.get("active") is False and any(link.get("type") == "replaced-by" for link in patient.get("link", ()))
+    return all(origin.startswith("MRG") for origin in origins)
 
 
 def scope(work: Work, entries: list[tuple[str, Resource]]) -> str:
@@ -75,7 +77,7 @@ def apply(work: Work, message: Message, site: Site, decoded: Resource, known: di
     reference = chosen or f"Patient/{work.id('Patient', identity.key(number, work.sender) if number else original)}"
     ended = patients.merged_at(work, found) if found else ""
     home = found if ended and work.stamp < ended else reference
-    units = _units(work, message, incoming, home)
+    units = _units(work, message, site, incoming, home)
     seed: Resource = {"active": True}
     if any(units.get(unit) for unit in identity.INS_UNITS):
         work.note(keys.INS_SAID, f"{work.sender}|{home}", b"{}", owner=home)
@@ -93,7 +95,7 @@ def apply(work: Work, message: Message, site: Site, decoded: Resource, known: di
     return Subject(reference, found or reference, home)
 
 
-def _units(work: Work, message: Message, incoming: Resource, home: str) -> feed.Units:
+def _units(work: Work, message: Message, site: Site, incoming: Resource, home: str) -> feed.Units:
     units = feed.units(incoming)
     for path, unit in NULLS.items():
         said = message.repetitions(path)
@@ -106,7 +108,16 @@ def _units(work: Work, message: Message, incoming: Resource, home: str) -> feed.
     if message.event != "A47":
         retired = {identity.key(i, work.sender) for i in (work.get(home) or {}).get("identifier", ()) if i.get("use") == "old"}
         units |= _numbers([i for i in numbers or [] if identity.key(i, work.sender) not in retired], message.get("PID-32"))
+        for unit in _deleted_numbers(message, site):
+            units.setdefault(unit, [])
     return units
+
+
+def _deleted_numbers(message: Message, site: Site) -> list[str]:
+    """PID-3 `""` with an authority: what this feed said of it is deleted; any INS when it is the INS's."""
+    pid = message.first("PID")
+    gone = [i for value, i in patients.identifiers(pid, 3, site) if value == NULL] if pid else []
+    return [unit for i in gone for unit in (identity.INS_UNITS if identity.is_ins(i) else (identity.unit(i),))]
 
 
 def _deleted_names(message: Message, units: feed.Units) -> None:

@@ -40,15 +40,19 @@ def a40(work: Work, message: Message, site: Site, patient: str) -> None:
     """The Patients named by MRG-1 end, and `patient` (or the one of their own PID) stands for them."""
     for pid, mrg in pairs(message):
         into = patients.survivor(work, _named(work, pid, 3, site) or patient)
-        for number in _numbers(mrg, 1, site)[:1]:
-            old = patients.by_number(work, number) or _stub(work, number)
-            if old == into or patients.survivor(work, old) == into:
-                if old == into:
-                    _refuse(work, into)
-                continue
-            join(work, patients.survivor(work, old), into)
-            if patients.survivor(work, old) != into:
+        number = identity.internal({"identifier": _numbers(mrg, 1, site)})  # a file is named by its hospital's number, never by an INS
+        if number is None:
+            work.issues.append(Issue("warning", "business-rule", "MRG-1 holds no number of a hospital: nothing was merged.", ("MRG-1",),
+                                     rule="icops-merge-unnamed", french="MRG-1 ne contient aucun numéro d'établissement : rien n'a été fusionné."))  # fmt: skip
+            continue
+        old = patients.by_number(work, number) or _stub(work, number)
+        if old == into or patients.survivor(work, old) == into:
+            if old == into:
                 _refuse(work, into)
+            continue
+        join(work, patients.survivor(work, old), into)
+        if patients.survivor(work, old) != into:
+            _refuse(work, into)
 
 
 def join(work: Work, old: str, into: str, use: str = "old") -> None:

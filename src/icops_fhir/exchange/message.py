@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from icops_fhir.careplan import pathway
+from icops_fhir.careplan.event import DEATH
 from icops_fhir.exchange import (
     care_team,
     demographics,
@@ -164,10 +165,10 @@ def _deleted(relative: Segment) -> feed.Units:
 
 def react(work: Work, message: Message, site: Site, stay: venue.Stay, patient: str) -> list[str]:
     """What the patient's pathway makes of it; the corrections that waited for this movement follow it."""
-    if not stay.counts or statement.zbe(message).historic:
+    if not stay.counts:
         return []
     written = _event(work, message, site, stay, patient)
-    for key in stay.waited:
+    for key in stay.waited if not statement.zbe(message).historic else ():
         original = work.tx.original(key)
         if original is not None:
             written += _event(work, er7.parse(original.body, site), site, stay, patient)
@@ -178,7 +179,12 @@ def _event(work: Work, message: Message, site: Site, stay: venue.Stay, patient: 
     event = movement.event(message, stay.patient or patient, stay.encounter, site)
     if event is None:
         return []
-    for resource in pathway.react(replace(event, historic=False), movement.load(work.tx, event.patient), work.tx.now):
+    said = work.sent(patient).get("deceased[x]")
+    if event.dead and said is not None and said[0] > work.stamp:  # this feed has said otherwise since
+        if event.kind == DEATH:
+            return []
+        event = replace(event, dead=message.get("PV1-41") == "D" or message.get("ZFM-2") == "9")
+    for resource in pathway.react(event, movement.load(work.tx, event.patient), work.tx.now):
         work.put(resource)
     return [f"{v.type}/{v.id}" for v in work.flush()]
 

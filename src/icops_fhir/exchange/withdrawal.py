@@ -50,15 +50,19 @@ def remember(work: Work, number: Resource, file: str) -> None:
 def apply(work: Work, message: Message, site: Site, patient: str) -> None:
     """Changes or withdraws the identifiers of MRG-1 on this Patient."""
     pid, mrg = message.first("PID"), message.first("MRG")
-    if pid is None or mrg is None:
+    if pid is None:
         return
-    old = [i for _, i in patients.identifiers(mrg, 1, site)]
+    old = [i for _, i in patients.identifiers(mrg, 1, site)] if mrg else []
     said = patients.identifiers(pid, 3, site)
     withdrawn = [i for value, i in said if value == NULL]
     new = [i for value, i in said if value != NULL]
     if message.get("PID-32") != identity.QUALIFIED:
         new = [i for i in new if not identity.is_ins(i)]
-    gone = [i for i in old if not any(identity.key(i, work.sender) == identity.key(n, work.sender) for n in new)]
+    gone = [
+        i for i in old
+        if not any(identity.key(i, work.sender) == identity.key(n, work.sender) for n in new)
+        and (identity.is_ins(i) or any(_alike(i, n) for _, n in said))  # the others of MRG-1 only say who it is
+    ]  # fmt: skip
     for number in (i for i in gone if identity.is_ins(i)):
         work.note(keys.WITHDRAWN, f"{work.sender}|{identity.key(number, '')}", dumps(work.stamp), owner=patient)
     current = work.get(patient) if patient else None
@@ -74,7 +78,10 @@ def apply(work: Work, message: Message, site: Site, patient: str) -> None:
         whole = any(identity.is_ins(i) for i in withdrawn)
         values = {str(i["value"]) for i in gone if identity.is_ins(i) and i.get("value") != "?"}
         if whole:
-            values |= {str(i["value"]) for i in identity.ins(work.get(patient) or {})}
+            held = identity.ins(work.get(patient) or {})
+            values |= {str(i["value"]) for i in held}
+            for number in held:
+                work.note(keys.WITHDRAWN, f"{work.sender}|{identity.key(number, '')}", dumps(work.stamp), owner=patient)
         purge(work, patient, values)
         if whole:
             warn(work, patient)
@@ -125,8 +132,9 @@ def purge(work: Work, patient: str, values: set[str]) -> None:
     """Takes these INS away from what is current: resources, kept translations, feed snapshots. History is history."""
     if not values:
         return
-    family = [patient, *(record.key for record in work.tx.records(keys.MERGED, owner=patient, limit=MANY))]
-    for one in family:
+    family = [patient]
+    for one in family:  # grows: a file merged into one that was merged itself
+        family += [record.key for record in work.tx.records(keys.MERGED, owner=one, limit=MANY) if record.key not in family]
         for resource in [work.get(one), *merge.compartment(work, one)]:
             if resource is not None and _holds(resource, values):
                 work.put(without(resource, values))
@@ -149,9 +157,11 @@ def _holds(node: Any, values: set[str]) -> bool:
 def without(node: Any, values: set[str]) -> Any:
     """The same, without the identifiers and carried leaves that are one of these INS; an NH of the same number stays."""
     if isinstance(node, dict):
-        return {name: without(child, values) for name, child in node.items()}
+        found = {name: (child, without(child, values)) for name, child in node.items() if not (isinstance(child, dict) and _is(child, values))}
+        return {name: left for name, (child, left) in found.items() if left not in ({}, []) or child in ({}, [])}
     if isinstance(node, list):
-        return [without(child, values) for child in node if not (isinstance(child, dict) and _is(child, values))]
+        left = [(child, without(child, values)) for child in node if not (isinstance(child, dict) and _is(child, values))]
+        return [one for child, one in left if one != {} or child == {}]
     return node
 
 

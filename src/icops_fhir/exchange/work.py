@@ -117,7 +117,8 @@ class Work:
         """What this feed says of a resource, merged into what stands; units said by a newer message stay."""
         sent = self.sent(reference)
         told = feed.advance(sent, units, self.stamp)
-        merged = feed.merge(self._current(reference, seed), feed.said(sent), feed.said(told))
+        before = feed.said(sent) if self.get(reference) else {}  # what was deleted here comes back whole
+        merged = feed.merge(self._current(reference, seed), before, feed.said(told))
         self.put(merged)
         self.note(keys.FEED, f"{self.sender}|{reference}", dumps(told), owner=owner)
         return merged
@@ -126,7 +127,7 @@ class Work:
         """What the movements of all senders together make of a resource: the whole of it, the last one included."""
         record = self.record(keys.FEED, f"{keys.FOLD}|{reference}")
         current = self._current(reference, None)
-        before: feed.Units = loads(record.body) if record else {unit: said for unit, said in feed.units(current).items() if unit in units}
+        before: feed.Units = loads(record.body) if record and self.get(reference) else {unit: said for unit, said in feed.units(current).items() if unit in units}
         merged = feed.merge(current, before, units)
         self.put(merged)
         self.note(keys.FEED, f"{keys.FOLD}|{reference}", dumps(units), owner=owner)
