@@ -47,3 +47,9 @@ def test_the_second_identifier_of_a_member_without_a_first_stays_second() -> Non
     raw = HEAD + b"PID|1||42^^^CHU\rROL||||^DUPONT~99\r"
 
     assert encode(loads(dumps(decode(raw)))) == raw
+
+
+def test_a_telephone_whose_local_part_cannot_be_held_is_carried() -> None:
+    raw = HEAD + b"PID|||||ARBOIS||||||||^^^^^M^ \r"
+
+    assert encode(loads(dumps(decode(raw)))) == raw

@@ -14,7 +14,7 @@ from icops_fhir.mappers.codec import Codec, Context, Node
 from icops_fhir.mappers.v2.codes import BASE, TELECOM_SYSTEM, TELECOM_USE, coded, original, v2
 from icops_fhir.mappers.v2.composite import composite, leaf, put, row
 from icops_fhir.mappers.v2.er7 import Repetition
-from icops_fhir.mappers.v2.primitives import text
+from icops_fhir.mappers.v2.primitives import holdable, text
 
 FORM = f"{BASE}/StructureDefinition/v2-telecom-form"
 DIFFER = f"{BASE}/StructureDefinition/v2-telecom-parts-differ"
@@ -59,7 +59,8 @@ def _form(rep: Repetition) -> tuple[str, str]:
     for form, at in (("12", 11), ("4", 3), ("1", 0)):
         if at < len(rep) and rep[at][0]:
             return form, rep[at][0]
-    composed = _composed(_parts(rep)) if leaf(rep, 6) else ""
+    local = leaf(rep, 6)
+    composed = _composed(_parts(rep)) if local and holdable(local) else ""
     return ("parts", composed) if composed else ("", "")
 
 
