@@ -59,8 +59,8 @@ def _form(rep: Repetition) -> tuple[str, str]:
     for form, at in (("12", 11), ("4", 3), ("1", 0)):
         if at < len(rep) and rep[at][0]:
             return form, rep[at][0]
-    local = leaf(rep, 6)
-    composed = _composed(_parts(rep)) if local and holdable(local) else ""
+    parts = _parts(rep)
+    composed = _composed(parts) if parts[2] and all(holdable(part) for part in parts if part) else ""
     return ("parts", composed) if composed else ("", "")
 
 
