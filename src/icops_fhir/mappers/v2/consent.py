@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from icops_fhir.mappers.codec import Codec, Context, Node
+from icops_fhir.mappers.v2.codes import ABSENT
 from icops_fhir.mappers.v2.composite import leaf
-from icops_fhir.mappers.v2.er7 import Repetition
+from icops_fhir.mappers.v2.er7 import NULL, Repetition
 from icops_fhir.mappers.v2.primitives import code
 
 
@@ -25,11 +26,14 @@ def consent(policy: str, about: str) -> Mapping[str, Any]:
 def agreement(system: str, provisions: Mapping[str, str]) -> Codec:
     """A code ↔ status and provision of the Consent, the original code kept as a category.
 
-    A code that names no provision (NA) is "not collected": status proposed, no provision.
+    A code that names no provision (NA) is "not collected": status proposed, no provision. So is `""`, which takes the
+    last answer back: a category of this system without a code.
     """
     back = {provision: foreign for foreign, provision in reversed(list(provisions.items()))}
 
     def decode(rep: Repetition, context: Context) -> Node | None:
+        if leaf(rep, 0) == NULL:
+            return {"category": [{"coding": [{"extension": [dict(ABSENT)], "system": system}]}]}
         found = code.decode(leaf(rep, 0), context)
         if not found:
             return None
@@ -43,7 +47,7 @@ def agreement(system: str, provisions: Mapping[str, str]) -> Codec:
         for category in node.get("category", ()):
             for one in category.get("coding", ()):
                 if one.get("system") == system and provisions.get(one.get("code")) == now:
-                    return [[one["code"]]]
+                    return [[one.get("code", NULL)]]
         return [[back[now]]] if now in back else None
 
     return Codec(decode, encode, frozenset({(0, 0)}), members=frozenset({"status", "category", "provision"}))

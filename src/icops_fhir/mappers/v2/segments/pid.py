@@ -148,7 +148,7 @@ ANIMAL = f"Patient.extension[url={EXT}patient-animal]"
 def hide(fields: Fields, context: Context) -> set[tuple[int, int]]:
     """An INS that is not qualified never reaches Patient: PAM §6.6.15."""
     status = fields[32][0][0][0] if len(fields) > 32 and fields[32] and fields[32][0] else ""
-    return {(3, r) for r, rep in enumerate(fields[3], 1) if withheld(rep, status)} if len(fields) > 3 else set()
+    return {(f, r) for f in (2, 3, 4) if len(fields) > f for r, rep in enumerate(fields[f], 1) if withheld(rep, status)}
 
 
 PID = Segment(

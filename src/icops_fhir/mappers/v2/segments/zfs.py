@@ -3,7 +3,11 @@
 Nothing of this segment ever stands on Patient.
 """
 
-from icops_fhir.mappers.v2.codes import ABSENT, ours
+from collections.abc import Mapping
+from typing import Any
+
+from icops_fhir.mappers.codec import Context
+from icops_fhir.mappers.v2.codes import ABSENT, coded, ours
 from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import one_coding
 from icops_fhir.mappers.v2.datatypes import EI
@@ -14,23 +18,27 @@ from icops_fhir.mappers.v2.segments._common import ACT_CODE, CONFIDENTIALITY
 
 MODE, RIM = ours("pam-fr-zfs-6"), ours("pam-fr-zfs-7")
 
+ACTION = {"INSERT": "active", "UPDATE": "active", "CANCEL": "entered-in-error"}
+
+
+def _flag(context: Context) -> Mapping[str, Any]:
+    """What every such Flag holds; Flag wants a code, unknown where no ZFS of the message says one."""
+    return {
+        "meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}, {"system": ACT_CODE, "code": "PSY"}]},
+        "status": "active",
+        "category": [{"text": "Mode légal de soins en psychiatrie"}],
+        "code": {} if context.facts.get("legal mode") else {"extension": [ABSENT]},
+        "subject": "@Patient!",
+    }
+
+
 ZFS = Segment(
     "ZFS",
-    {
-        "LegalMode": resource(
-            "Flag",
-            {
-                "meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}, {"system": ACT_CODE, "code": "PSY"}]},
-                "status": "active",
-                "category": [{"text": "Mode légal de soins en psychiatrie"}],
-                "code": {"extension": [ABSENT]},
-                "subject": "@Patient!",
-            },
-        )
-    },
+    {"LegalMode": resource("Flag", _flag)},
     field(2, "LegalMode.identifier[0]", EI),
     field(3, "LegalMode.period.start", only(timestamp)),
     field(4, "LegalMode.period.end", only(timestamp)),
+    field(5, "LegalMode", only(coded("status", ACTION, ours("pam-fr-zfs-5"), implied="active"))),
     field(6, f"LegalMode.code.coding[system={MODE}]", one_coding(MODE)),
     field(7, f"LegalMode.code.coding[system={RIM}]", one_coding(RIM)),
     field(8, "LegalMode.code.text", only(text)),
