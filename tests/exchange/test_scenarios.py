@@ -206,3 +206,13 @@ def test_a_death_the_hospital_took_back_before_it_arrived_stops_nothing(followed
 
     assert tasks(followed) == before
     assert followed.find("Patient")[0]["deceasedBoolean"] is False
+
+
+def test_an_answer_taken_back_leaves_no_refusal_behind(house: House) -> None:
+    house.send(adt("A28", numbers=ipp("P1"), extra=("ZFA|ACTIF||||||||IO|20260301",)))
+    refusal = house.find("Consent")[0]
+    house.send(adt("A31", numbers=ipp("P1"), extra=('ZFA|ACTIF||||||||""',)))
+
+    (consent,) = house.find("Consent")
+    assert (refusal["status"], refusal["provision"]) == ("active", {"type": "deny"})
+    assert (consent["status"], consent.get("provision")) == ("proposed", None)
