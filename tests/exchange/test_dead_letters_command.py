@@ -17,6 +17,12 @@ from icops_fhir.exchange.inbound import Inbound
 from icops_fhir.store import engine
 
 
+@pytest.fixture(autouse=True)
+def logs_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands configure the logs of their process; here that process is the test run's."""
+    monkeypatch.setattr(load.logs, "configure", lambda level: None)
+
+
 def test_dead_letters_are_listed_with_their_reason_then_replayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

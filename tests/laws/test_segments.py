@@ -169,6 +169,7 @@ def test_a_new_item_is_appended(content: dict[int, Any], family: str) -> None:
 
 
 @given(tables, fields)
+@example("ZFS", {6: [[['""']]]})
 def test_what_a_table_reads_it_reads_again_from_what_it_writes(name: str, content: dict[int, Any]) -> None:
     """decode(encode(decode(x))) == decode(x), without any carried leaf: the law codecs obey."""
     bundle = message.decode(whole(name, content))

@@ -39,7 +39,6 @@ def context(message: Message, site: Site = DEFAULT) -> Context:
             "class": message.get("PV1-2.1"),
             "recorded": message.get("EVN-2.1"),
             "sent": get("7.1"),
-            "legal mode": "".join(message.get(f"ZFS-{n}.1") for n in (6, 7, 8)),
             "destination": get("5"),
             "facility": get("6"),
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from icops_fhir.mappers import registry
 from icops_fhir.mappers.codec import Node
 from icops_fhir.mappers.v2 import carried, er7
+from icops_fhir.mappers.v2.codes import ABSENT
 from icops_fhir.mappers.v2.decoding import Decoding
 from icops_fhir.mappers.v2.er7 import Place
 from icops_fhir.mappers.v2.segment import Segment
@@ -94,6 +95,10 @@ def read(state: Decoding, line: er7.Segment) -> None:
         if not hidden or at[:2] not in hidden:
             holder = made[at[:2]][0] if at[:2] in made else owner
             holder.setdefault("extension", []).append(carried.leaf(name, at, None, raw))
+    for alias in table.wanting:
+        for key in table.aliases[alias].wanted if alias in nodes else ():
+            if nodes[alias].get(key) == {}:
+                nodes[alias][key] = {"extension": [dict(ABSENT)]}
     entry = carried.segment(name, {}, nodes.key, _unmapped(line, view(line), hidden) if hidden else [])
     state.order.append(entry)
     state.waiting.append(({a: n for a, n in nodes.items() if "resourceType" in n and n["resourceType"] != "Bundle"}, entry))

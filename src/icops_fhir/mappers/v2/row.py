@@ -20,7 +20,7 @@ class Alias(NamedTuple):
     member   the list, for an item
     shared   the segment adds to the resource that an earlier segment made, if there is one
     fixed    what the resource always holds; "@Alias" stands for a reference to that alias' resource, "@Alias!" for one
-             that FHIR requires
+             that FHIR requires; {} for a required element that is unknown unless the segment says it
     """
 
     type: str
@@ -28,12 +28,15 @@ class Alias(NamedTuple):
     shared: bool = False
     fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None
     holds: frozenset[str] | None = frozenset()  # the members of `fixed`; None when a function gives them
+    wanted: frozenset[str] = frozenset()  # the members of `fixed` that are {}
     late: bool = False  # stands after the resources of its kind that other segments make
 
 
 def resource(kind: str, fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None) -> Alias:
     """A new resource for every occurrence of the segment."""
-    return Alias(kind, fixed=fixed, holds=None if callable(fixed) else frozenset(fixed or ()))
+    if callable(fixed):
+        return Alias(kind, fixed=fixed, holds=None)
+    return Alias(kind, fixed=fixed, holds=frozenset(fixed or ()), wanted=frozenset(key for key, value in (fixed or {}).items() if value == {}))
 
 
 def shared(kind: str, fixed: Mapping[str, Any] | Callable[[Context], Mapping[str, Any]] | None = None) -> Alias:

@@ -44,6 +44,7 @@ class Segment:
         rows = tuple(row._replace(alone=alone(row, rows)) for row in rows)
         self.name, self.aliases, self.rows, self.withhold, self.spelled = name, dict(aliases), rows, withhold, spelled
         self.root = next(iter(aliases), "")
+        self.wanting = [alias for alias, spec in aliases.items() if spec.wanted]
         self.one = [(row, row.to.head) for row in rows if not row.many]
         self._reach = lru_cache(maxsize=256)(self._reached)  # the lines of a feed have few shapes
         lists: dict[tuple[str, str], tuple[str, Path]] = {}

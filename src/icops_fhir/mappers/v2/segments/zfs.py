@@ -3,11 +3,7 @@
 Nothing of this segment ever stands on Patient.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from icops_fhir.mappers.codec import Context
-from icops_fhir.mappers.v2.codes import ABSENT, coded, ours
+from icops_fhir.mappers.v2.codes import coded, ours
 from icops_fhir.mappers.v2.composite import only
 from icops_fhir.mappers.v2.concept import one_coding
 from icops_fhir.mappers.v2.datatypes import EI
@@ -21,20 +17,20 @@ MODE, RIM = ours("pam-fr-zfs-6"), ours("pam-fr-zfs-7")
 ACTION = {"INSERT": "active", "UPDATE": "active", "CANCEL": "entered-in-error"}
 
 
-def _flag(context: Context) -> Mapping[str, Any]:
-    """What every such Flag holds; Flag wants a code, unknown where no ZFS of the message says one."""
-    return {
-        "meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}, {"system": ACT_CODE, "code": "PSY"}]},
-        "status": "active",
-        "category": [{"text": "Mode légal de soins en psychiatrie"}],
-        "code": {} if context.facts.get("legal mode") else {"extension": [ABSENT]},
-        "subject": "@Patient!",
-    }
-
-
 ZFS = Segment(
     "ZFS",
-    {"LegalMode": resource("Flag", _flag)},
+    {
+        "LegalMode": resource(
+            "Flag",
+            {
+                "meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}, {"system": ACT_CODE, "code": "PSY"}]},
+                "status": "active",
+                "category": [{"text": "Mode légal de soins en psychiatrie"}],
+                "code": {},
+                "subject": "@Patient!",
+            },
+        )
+    },
     field(2, "LegalMode.identifier[0]", EI),
     field(3, "LegalMode.period.start", only(timestamp)),
     field(4, "LegalMode.period.end", only(timestamp)),
