@@ -53,3 +53,9 @@ def test_a_telephone_whose_local_part_cannot_be_held_is_carried() -> None:
     raw = HEAD + b"PID|||||ARBOIS||||||||^^^^^M^ \r"
 
     assert encode(loads(dumps(decode(raw)))) == raw
+
+
+def test_an_unknown_action_on_a_legal_mode_comes_back() -> None:
+    raw = HEAD + b"PID|1||42^^^CHU\rZFS|||||M\r"
+
+    assert encode(loads(dumps(decode(raw)))) == raw

@@ -115,7 +115,7 @@ class Segment:
                 if value is not None:
                     left = context.left
                     fresh = row.to.write(nodes[alias], value, context)
-                    if left is not None and row.alone and (fresh or not row.to.head) and alias in nodes:
+                    if left is not None and row.alone and (fresh or _says_all(row, value, nodes[alias])) and alias in nodes:
                         sure[f, 1] = left
                 continue
             r = 0
@@ -289,6 +289,11 @@ class Segment:
             return values
 
         return means
+
+
+def _says_all(row: Row, value: Any, node: Node) -> bool:
+    """Whether a value merged into a resource says every member its row reads, so that nothing said before is read with it."""
+    return not row.to.head and row.by.members is not None and all(member in value for member in row.by.members if member in node)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -34,7 +34,7 @@ ZFS = Segment(
     field(2, "LegalMode.identifier[0]", EI),
     field(3, "LegalMode.period.start", only(timestamp)),
     field(4, "LegalMode.period.end", only(timestamp)),
-    field(5, "LegalMode", only(coded("status", ACTION, ours("pam-fr-zfs-5"), implied="active"))),
+    field(5, "LegalMode", only(coded("status", ACTION, ours("pam-fr-zfs-5"), default="active", implied="active"))),
     field(6, f"LegalMode.code.coding[system={MODE}]", one_coding(MODE)),
     field(7, f"LegalMode.code.coding[system={RIM}]", one_coding(RIM)),
     field(8, "LegalMode.code.text", only(text)),
