@@ -125,7 +125,9 @@ def test_the_wal_stays_small_under_a_steady_load_and_the_file_holds_everything(u
         futures = [store.submit(lambda tx, n=n: tx.write(prepared(f"a{n}")._replace(tail=b'},"t":"%s"}' % (b"x" * 5000)))) for n in range(20)]
         sizes += [os.stat(tmp_path / "store.db-wal").st_size for future in futures if future.result()]
 
-    assert max(sizes) < 1_500_000  # of more than 6 MB written
+    # 8 x 100 kB, where the writer does the work itself, and three groups of 0.5 MB before the WAL starts over; without
+    # checkpoints it holds all that was written, more than 6 MB.
+    assert max(sizes) < 2_300_000
     store.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store.db", "store.db.lock"]
 
