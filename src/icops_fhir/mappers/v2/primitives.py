@@ -188,6 +188,8 @@ def _universal(value: tuple[str, ...]) -> str | None:
 
 def _authority(value: tuple[str, ...]) -> str | None:
     identifier, kind = value
+    if kind and _code(kind) is None:  # no code: carried, and read as if it were not there
+        kind = ""
     if kind in ("ISO", "") and _OID.match(identifier):
         return f"urn:oid:{identifier}"
     if kind == "UUID" and _UUID.match(identifier):

@@ -100,13 +100,10 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
     if size > 1 and rep[1][0] and (found := _USE.decode(rep[1][0], context)):
         out.update(found)
     extensions: list[Node] = []
-    parts = _parts(rep)
+    parts = [part if part and holdable(part) else "" for part in _parts(rep)]  # the others are carried
     said = any(parts)
     if said:
-        extensions += [
-            {"url": _EXT + url, "valueString": part} for (_, url), part in zip(_PARTS, parts, strict=True) if part and text.decode(part, context)
-        ]
-    held = not said or len(extensions) == sum(map(bool, parts))  # all of them can be written again
+        extensions += [{"url": _EXT + url, "valueString": part} for (_, url), part in zip(_PARTS, parts, strict=True) if part]
     if extensions and form != "parts" and not _agrees(value, parts):
         extensions.append({"url": DIFFER, "valueBoolean": True})
     comment = _MORE.decode(rep, context) if size > 8 and rep[8][0] else None
@@ -116,13 +113,13 @@ def _decode(rep: Repetition, context: Context) -> Node | None:
         extensions.append({"url": FORM, "valueCode": form})
     if extensions:
         out["extension"] = extensions
-    context.left = _left(rep, out, form, bool(comment)) if held else None
+    context.left = _left(rep, out, form, parts, bool(comment))
     return out
 
 
-def _left(rep: Repetition, out: Node, form: str, comment: bool) -> list[tuple[int, int]]:
+def _left(rep: Repetition, out: Node, form: str, parts: list[str], comment: bool) -> list[tuple[int, int]]:
     """The leaves that writing the ContactPoint would not give back."""
-    kept = (_PLACES[form], 4, 5, 6, 7, 1 if "_use" in out else -1, 2 if "_system" in out else -1, 8 if comment else -1)
+    kept = (_PLACES[form], *(at for (at, _), part in zip(_PARTS, parts, strict=True) if part), 1 if "_use" in out else -1, 2 if "_system" in out else -1, 8 if comment else -1)
     return [(c + 1, s + 1) for c, subs in enumerate(rep) for s, one in enumerate(subs) if one and (s or c not in kept)]
 
 

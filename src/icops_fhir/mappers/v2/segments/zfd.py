@@ -24,5 +24,5 @@ ZFD = Segment(
     field(5, f"IdentityCheck.activity.coding[system={MEANS}]", one_coding(MEANS)),
     field(6, "IdentityCheck.occurredDateTime", only(timestamp)),
     field(7, f"IdentityCheck.reason[coding.system={PROOF}].coding[system={PROOF}]", one_coding(PROOF)),
-    spelled=(6,),
+    spelled=(4, 6),
 )

@@ -38,4 +38,5 @@ ZFS = Segment(
     field(6, f"LegalMode.code.coding[system={MODE}]", one_coding(MODE)),
     field(7, f"LegalMode.code.coding[system={RIM}]", one_coding(RIM)),
     field(8, "LegalMode.code.text", only(text)),
+    spelled=(3, 4),
 )
