@@ -59,3 +59,9 @@ def test_an_unknown_action_on_a_legal_mode_comes_back() -> None:
     raw = HEAD + b"PID|1||42^^^CHU\rZFS|||||M\r"
 
     assert encode(loads(dumps(decode(raw)))) == raw
+
+
+def test_parts_of_an_authority_or_a_telephone_that_cannot_be_held_are_carried() -> None:
+    raw = HEAD + b"PID|||42^^^&1.2.3& ||ARBOIS||||||||^^^^^M^0\x1f^^^^^19790328\r"
+
+    assert encode(loads(dumps(decode(raw)))) == raw
