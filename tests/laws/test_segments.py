@@ -56,6 +56,7 @@ def texts(raw: bytes) -> list[tuple[str, dict[Any, str]]]:
 
 
 @given(tables, fields)
+@example("ZBE", {1: [[["M"], [""], ["1.2.250.1"]]]})
 @example("PID", {10: [[[""]], [[""], ["M"], [""], ["M"]]]})
 @example("NK1", {5: [[["0612"], ["PRN"]]], 4: [[["x"]] * 14]})
 @example("PID", {13: [[[""], ["WPN"], ["PH"], [""], ["33"], ["1"], ["555"]]]})

@@ -65,3 +65,12 @@ def test_parts_of_an_authority_or_a_telephone_that_cannot_be_held_are_carried() 
     raw = HEAD + b"PID|||42^^^&1.2.3& ||ARBOIS||||||||^^^^^M^0\x1f^^^^^19790328\r"
 
     assert encode(loads(dumps(decode(raw)))) == raw
+
+
+def test_each_stay_of_a_message_has_its_own_class_and_no_other() -> None:
+    raw = b"MSH|^~\\&|A|B|||20260302||ADT^A17^ADT_A17|1|P|2.5\rPID|1||1\rPV1|1|E\rPID|2||2\rPV1|2||W1\r"
+    bundle = decode(raw)
+
+    stays = [entry["resource"] for entry in bundle["entry"] if entry["resource"]["resourceType"] == "Encounter"]
+    assert [stay["class"]["code"] for stay in stays] == ["EMER", "UNK"]
+    assert encode(bundle) == raw

@@ -61,10 +61,16 @@ CX = composite(  # extended composite ID
     needs="value",
 )
 
+def _without_type(value: Any, context: Context) -> tuple[str, str] | None:
+    """HD.2 alone: an EI says its type beside, in the scheme of its assigner."""
+    found: tuple[str, str] | None = universal.encode(value, context)
+    return (found[0], "" if found[1] == "ISO" else found[1]) if found else None
+
+
 EI = composite(  # entity identifier
     row(1, "value"),
     row(2, "assigner.display"),
-    row("3 4", "system", universal),
+    row("3 4", "system", Codec(universal.decode, _without_type)),
     row(3, "assigner.identifier.value", when=lambda rep, c: universal.decode((leaf(rep, 2), leaf(rep, 3)), c) is None),
     row(4, _SCHEME, code),
     needs="value",

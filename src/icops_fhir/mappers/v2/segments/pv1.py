@@ -70,7 +70,7 @@ ACCOUNT_STATUS = coded("status", {"A": "active", "I": "inactive"}, v2("0117"), d
 
 PV1 = Segment(
     "PV1",
-    {"Encounter": resource("Encounter", lambda c: {**encounter(c), "account": ["@Account"]})._replace(holds=frozenset({"status", "class", "subject", "account"})), "Account": shared("Account", {"status": "active", "subject": ["@Patient"]})},
+    {"Encounter": resource("Encounter", lambda c: {**encounter(c), "class": encounter_class(""), "account": ["@Account"]})._replace(holds=frozenset({"status", "class", "subject", "account"})), "Account": shared("Account", {"status": "active", "subject": ["@Patient"]})},
     field(2, "Encounter", CLASS),
     field(19, "Encounter.identifier[]", CX),
     field(50, "Encounter.identifier[]", CX, fresh=never),
