@@ -18,7 +18,6 @@ from icops_fhir.careplan.when import french
 PENDING = ("preparation", "in-progress", "on-hold")
 # What tells a counter-notice, a correction or a word to an owner from a first notice.
 COUNTER, CORRECTION = "movement-cancelled", "movement-corrected"
-TO_OWNERS = ("task-cancelled", "task-rescheduled")
 SENDER = {"type": "Device", "display": "icops-fhir"}
 
 

@@ -15,7 +15,6 @@ from icops_fhir.careplan.when import moment
 
 # Types that may own a Task, send or receive a Communication.
 PEOPLE = ("Practitioner", "PractitionerRole", "Organization", "RelatedPerson", "Patient", "HealthcareService", "Device")
-OWNERS = ("Practitioner", "PractitionerRole", "Organization", "RelatedPerson", "Patient", "HealthcareService", "Device", "CareTeam")
 COORDINATING = {"coding": [{"system": TRE_R85, "code": COORDINATOR, "display": "Coordonnateur de parcours"}]}
 
 

@@ -7,8 +7,6 @@ from icops_fhir.fhir.json import dumps, loads
 from icops_fhir.mappers.v2.message import decode, encode
 from icops_fhir.mappers.v2.site import DEFAULT, Site
 
-FORMATS = ("hl7v2", "fhir")
-
 
 def convert(content: bytes, source: str, target: str, site: Site = DEFAULT) -> bytes:
     """Content in one format -> the other. Raises FhirError that says what is wrong and where."""

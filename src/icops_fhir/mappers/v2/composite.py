@@ -17,8 +17,6 @@ from icops_fhir.mappers.straight import Lines
 from icops_fhir.mappers.v2.er7 import Repetition
 from icops_fhir.mappers.v2.primitives import text
 
-Text = str
-
 
 class Part(NamedTuple):
     """One row of a data type, compiled."""

@@ -14,7 +14,7 @@ class Site:
     """One sender's settings. `zone` is an IANA name; `charset` a label of HL7 table 0211.
 
     dead_letter        what a message that cannot be translated is answered: "AE", or "AA" with an ERR of severity W
-    namespaces         CX-4.1 namespace id -> FHIR system, where the sender sends no universal id
+    namespaces         CX-4.1 namespace id -> FHIR system, where the sender sends no universal id; no table reads it yet
     accepts_movements  the reverse road may write movements (Z99, A03) to it, not only A31
     """
 
