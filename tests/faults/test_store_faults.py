@@ -130,7 +130,11 @@ def held(store):
 def test_when_commit_itself_fails_the_whole_group_is_told_and_nothing_is_kept(tmp_path, url):
     """A deferred foreign key is only looked at by COMMIT."""
     store = opened(url.format(tmp_path))
-    store._connection.execute("PRAGMA foreign_keys = ON")
+    for _ in range(500):  # without effect while the writer, just opened, is inside a transaction
+        store._connection.execute("PRAGMA foreign_keys = ON")
+        if store._connection.execute("PRAGMA foreign_keys").fetchone()[0]:
+            break
+        time.sleep(0.01)
     store._connection.execute("CREATE TABLE parent (id INTEGER PRIMARY KEY)")
     store._connection.execute("CREATE TABLE child (id REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)")
     first = store.submit(lambda tx: tx.write(prepared("a"))).result()
